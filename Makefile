@@ -1,0 +1,87 @@
+# Every target sets up its own Python environment first: about a minute the first time, nothing afterwards.
+# Versions stand in requirements.txt only; `make lock` writes that file from pyproject.toml.
+.DEFAULT_GOAL := help
+.PHONY: help course test lab outputs links lock clean
+
+# tensorflow-cpu and the GPU build of tensorflow both own the folder tensorflow/, so one environment cannot
+# hold both: `make course GPU=1` works in an environment of its own.
+VENV := $(if $(GPU),.venv-gpu,.venv)
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.installed
+
+# The first Python that runs and fits. A name on the path is not enough: a version manager's shim may fail.
+# The upper end is TensorFlow's: it has no wheels for a newer one yet.
+FITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PYTHON ?= $(shell for name in python3.12 python3.11 python3.13 python3; do \
+	if $$name -c '$(FITS)' >/dev/null 2>&1; then echo $$name; break; fi; done)
+NO_PYTHON = Python 3.11, 3.12 or 3.13 with its venv module is needed and was not found: install one, \
+	or name it with `make PYTHON=/path/to/python3.12`
+
+# Notebooks run in a folder of their own, so a relative folder given here must become an absolute one.
+# (make's abspath would split a name that holds a space: that one is left as it is.)
+ifeq ($(words $(VAELIB_DATA)),1)
+export override VAELIB_DATA := $(abspath $(VAELIB_DATA))
+endif
+ifeq ($(words $(VAELIB_CACHE)),1)
+export override VAELIB_CACHE := $(abspath $(VAELIB_CACHE))
+endif
+
+# What `make test` runs, and on how many cores.
+TESTS ?= tests notebooks
+JOBS ?= 2
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo 'ARGS="..." goes to the command behind course, outputs, links, lab, test and lock; GPU=1 uses a GPU.'
+
+course: $(READY) ## Run the notebooks headless and report in build/course (ARGS="--help" for its options)
+	$(RUN) -m vaelib.course $(ARGS)
+
+# Pytest comes last, so its closing line is the last word. Each file of tests, and each notebook, stays on one core.
+test: $(READY) ## Check the style, then run the tests and every notebook
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m pytest -n $(JOBS) --dist loadfile --nbval-lax --nbval-cell-timeout=1200 $(TESTS) $(ARGS)
+
+lab: $(READY) ## Open JupyterLab on the first notebook
+	$(RUN) -m jupyter lab --ServerApp.root_dir=. $(ARGS) $(firstword $(sort $(wildcard notebooks/*.ipynb)))
+
+outputs: $(READY) ## Run the notebooks and keep their outputs in notebooks/
+	$(RUN) -m vaelib.course save $(ARGS)
+
+links: $(READY) ## Write every Binder and Colab link again from the address in vaelib/links.py
+	$(RUN) -m vaelib.links $(ARGS)
+
+lock: build/uv/bin/uv ## Write requirements.txt from pyproject.toml (ARGS="--upgrade" for the newest versions)
+	build/uv/bin/uv pip compile pyproject.toml --output-file requirements.txt --quiet \
+		--universal --python-version 3.11 --extra cpu --extra course --extra test \
+		--no-annotate --custom-compile-command 'make lock' $(ARGS)
+
+clean: ## Remove build/ and the caches (the environment stays: rm -rf .venv for that)
+	rm -rf build .pytest_cache .ruff_cache .hypothesis
+	find . -path './.venv*' -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -print \
+		| while IFS= read -r folder; do rm -rf "$$folder"; done
+
+# The stamp is written last: an interrupted installation is taken up again by the next call.
+.venv/.installed: requirements.txt pyproject.toml
+	@$(if $(PYTHON),,$(error $(NO_PYTHON)))
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+# The same versions, with the GPU build of tensorflow in place of tensorflow-cpu.
+.venv-gpu/.installed: requirements.txt pyproject.toml
+	@$(if $(PYTHON),,$(error $(NO_PYTHON)))
+	$(PYTHON) -m venv .venv-gpu
+	sed -e '/^tensorflow-cpu==/d' -e 's/^tensorflow==\([^ ;]*\).*/tensorflow[and-cuda]==\1/' requirements.txt \
+		> .venv-gpu/requirements.txt
+	.venv-gpu/bin/python -m pip install --quiet --disable-pip-version-check -r .venv-gpu/requirements.txt
+	.venv-gpu/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+build/uv/bin/uv:
+	@$(if $(PYTHON),,$(error $(NO_PYTHON)))
+	$(PYTHON) -m venv build/uv
+	build/uv/bin/python -m pip install --quiet --disable-pip-version-check uv

@@ -1,0 +1,64 @@
+"""vaelib: variational autoencoders that read like the mathematics.
+
+The public names load on first use: `import vaelib` costs nothing, and `vaelib.theory` never brings Keras in.
+"""
+
+import importlib
+import os
+
+# TensorFlow writes to stderr at C level, into the notebooks' outputs. These two, set before its import, keep it quiet.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+__version__ = "0.1.0"
+
+_HOME_OF = {
+    "VAE": "vae",
+    "load": "vae",
+    "DiagonalNormal": "posteriors",
+    "Bernoulli": "likelihoods",
+    "Normal": "likelihoods",
+    "StandardNormal": "priors",
+    "dense_encoder": "networks",
+    "dense_decoder": "networks",
+    "conv_encoder": "networks",
+    "conv_decoder": "networks",
+    "load_mnist": "data",
+    "load_frey_face": "data",
+    "synthetic_faces": "data",
+    "claim_close": "claims",
+    "claim_equal": "claims",
+    "claim_monte_carlo": "claims",
+    "claim_true": "claims",
+    "record_figure": "claims",
+    "summary": "claims",
+}
+_MODULES = {
+    "claims",
+    "course",
+    "data",
+    "evaluation",
+    "explore",
+    "likelihoods",
+    "networks",
+    "plots",
+    "posteriors",
+    "priors",
+    "theory",
+    "training",
+    "vae",
+}
+
+__all__ = sorted([*_HOME_OF, *_MODULES, "__version__"])
+
+
+def __getattr__(name):
+    if name in _MODULES:
+        return importlib.import_module(f"vaelib.{name}")
+    if name in _HOME_OF:
+        return getattr(importlib.import_module(f"vaelib.{_HOME_OF[name]}"), name)
+    raise AttributeError(f"module 'vaelib' has no attribute {name!r}")
+
+
+def __dir__():
+    return __all__

@@ -1,0 +1,71 @@
+"""Checks of what comes in: each error names the argument, what was expected, what came, and what to do."""
+
+import operator
+
+import numpy as np
+
+
+def positive_int(name, value):
+    """Return value as an int, or raise ValueError when it is not a whole number of at least 1."""
+    try:
+        whole = operator.index(value)
+    except TypeError:
+        whole = 0
+    if whole < 1 or isinstance(value, bool):
+        raise ValueError(f"{name} must be a whole number of at least 1; received {value!r}.")
+    return whole
+
+
+def data_shape(name, value):
+    """Return value as a tuple of positive ints, or raise ValueError."""
+    shape = (value,) if isinstance(value, int) else tuple(value)
+    if not shape:
+        raise ValueError(f"{name} must hold at least one size, for example (28, 28); received ().")
+    return tuple(positive_int(f"{name}[{i}]", size) for i, size in enumerate(shape))
+
+
+def trailing_size(name, tensor, size, meaning):
+    """Raise ValueError unless the last axis of tensor has the given size."""
+    if len(tensor.shape) == 0 or tensor.shape[-1] != size:
+        raise ValueError(
+            f"{name} must have {size} numbers on its last axis ({meaning}); received shape {tuple(tensor.shape)}."
+        )
+
+
+def batch(name, values, shape):
+    """Return values as a NumPy array of shape (n, *shape) with n >= 1 and finite entries.
+
+    Args:
+        name: the argument's name, for the error.
+        values: an array, or what NumPy makes one of.
+        shape: the shape of one example.
+
+    Returns:
+        The array: float32, unless it came as integers, which are left for the likelihood to judge.
+
+    Raises:
+        ValueError: another shape, no example, or NaN or infinity (says in which example).
+    """
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{name} must hold numbers; received dtype {array.dtype}.")
+    if array.shape[1:] != tuple(shape) or array.ndim == 0:
+        expected = ", ".join(["n", *map(str, shape)])
+        raise ValueError(
+            f"{name} must have shape ({expected}); received {array.shape}. "
+            f"A single example needs a batch axis: {name}[None]."
+        )
+    if len(array) == 0:
+        raise ValueError(f"{name} holds no example; at least one is needed.")
+    if array.dtype.kind != "f":
+        return array
+    array = array.astype("float32", copy=False)
+    # The sum is finite when all entries are: one pass and no temporary the size of the data.
+    if not np.isfinite(array.sum(dtype="float64")):
+        bad = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
+        if len(bad):
+            raise ValueError(
+                f"{name} must be finite; example {bad[0]} holds NaN or infinity"
+                f"{f' (and {len(bad) - 1} more)' if len(bad) > 1 else ''}. Remove or repair it."
+            )
+    return array

@@ -1,0 +1,70 @@
+"""Put the outputs of a run back into the course's notebooks, so that they read well without a kernel."""
+
+import os
+from pathlib import Path
+
+import nbformat
+
+_WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
+_KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+
+
+def refusal(result, allow_stand_in=False):
+    """Why the outputs of a run must not be saved, as a sentence; None when they may be."""
+    if not result["passed"]:
+        return f"{result['name']} is left as it was: it {result['status']}."
+    stand_ins = [source["name"] for source in result["data"] if source["stand_in"]]
+    if stand_ins and not allow_stand_in:
+        return (
+            f"{result['name']} is left as it was: it ran on a stand-in ({', '.join(stand_ins)}), and the "
+            "committed outputs come from real data. Set VAELIB_DATA to it, or pass --allow-stand-in."
+        )
+    return None
+
+
+def save_outputs(path, executed):
+    """Write the outputs of an executed copy, run with default parameters, into the notebook itself.
+
+    Sources, cell ids and metadata stay as they are. Execution counts run from 1; widgets, which a page without a
+    kernel cannot show, leave no output.
+
+    Raises:
+        ValueError: when the notebook's code has changed since it was executed.
+    """
+    path = Path(path)
+    notebook = nbformat.read(path, as_version=4)
+    ran = nbformat.read(executed, as_version=4)
+    if [cell.source for cell in notebook.cells] != [cell.source for cell in ran.cells]:
+        raise ValueError(f"{path.name} has changed since it was run. Run it again.")
+    count = 0
+    for cell, done in zip(notebook.cells, ran.cells, strict=True):
+        cell.metadata.pop("papermill", None)
+        if cell.cell_type != "code":
+            continue
+        count += bool(cell.source.strip())
+        cell.execution_count = count if cell.source.strip() else None
+        cell.outputs = _tidy(done.outputs, cell.execution_count)
+    for key in ("papermill", "widgets"):
+        notebook.metadata.pop(key, None)
+    notebook.metadata["kernelspec"] = dict(_KERNELSPEC)
+    notebook.metadata.setdefault("language_info", {"name": "python"})
+    nbformat.validate(notebook)
+    half = path.with_name(f".{path.name}.part")
+    nbformat.write(notebook, half)
+    os.replace(half, path)  # whole or not at all
+
+
+def _tidy(outputs, count):
+    """Without widgets, adjacent pieces of one stream joined: where they split is chance."""
+    tidy = []
+    for output in outputs:
+        if _WIDGET_MIME in output.get("data", {}):
+            continue
+        if output.output_type == "execute_result":
+            output.execution_count = count
+        last = tidy[-1] if tidy else None
+        if output.output_type == "stream" and last is not None and last.get("name") == output.name:
+            last.text += output.text
+        else:
+            tidy.append(output)
+    return tidy

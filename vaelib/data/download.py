@@ -1,0 +1,2 @@
+class Source:
+    def __init__(self,*a): pass

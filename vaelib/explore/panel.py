@@ -1,0 +1,288 @@
+"""What labs and latent sliders share: named controls, one picture updated in place, and a text readout."""
+
+import html
+import inspect
+import itertools
+import math
+import traceback
+from typing import NamedTuple
+
+import ipywidgets
+import numpy as np
+from IPython import get_ipython
+from IPython.display import display
+
+# For each notebook cell the execution that last made panels there, and those panels.
+_panels_of_cell = {}
+
+
+class Frame(NamedTuple):
+    """One position of the sliders: their values by name, the picture as an array, the readout."""
+
+    values: dict
+    pixels: np.ndarray
+    text: str
+
+
+class StaticPicture:
+    """A PNG that shows itself in a cell's output, with its description as plain text.
+
+    Args:
+        png: the PNG's bytes.
+        alt: what the picture shows, in words.
+        width: width on the page, CSS pixels.
+    """
+
+    def __init__(self, png, alt, width):
+        self.png, self.alt, self.width = png, alt, width
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        metadata = {"image/png": {"width": self.width, "alt": self.alt}}
+        return {"image/png": self.png, "text/plain": self.alt}, metadata
+
+    def __repr__(self):
+        return self.alt
+
+
+class Panel:
+    """Sliders, an image and a text under each other; a subclass gives `_draw(values)` -> (pixels, text) and `_png`.
+
+    Args:
+        sliders: what each named value can be, see `Lab`.
+        labels: descriptions shown beside the sliders, by name; the name itself by default.
+        width: width of the picture on the page, CSS pixels.
+        alt: what the picture shows, in words.
+    """
+
+    def __init__(self, sliders, labels, width, alt):
+        if not sliders:
+            raise ValueError("sliders must name at least one value; received none.")
+        unknown = set(labels or {}) - set(sliders)
+        if unknown:
+            raise ValueError(f"labels must use the names of the sliders {list(sliders)}; received {sorted(unknown)}.")
+        self.width, self.alt = int(width), alt
+        self.labels = {name: (labels or {}).get(name, name.replace("_", " ")) for name in sliders}
+        self.controls = {name: _control(name, spec, self.labels[name]) for name, spec in sliders.items()}
+        self.start = self.values
+        self.image = ipywidgets.Image(format="png", layout={"width": f"{self.width}px", "max_width": "100%"})
+        self.readout = ipywidgets.HTML()
+        self.box = ipywidgets.VBox([*self.controls.values(), self.image, self.readout])
+
+    def _open(self):
+        """Draw the first frame (an error here stops the cell, as it should) and listen to the sliders."""
+        try:
+            self._update()
+        except Exception:
+            self.close()
+            raise
+        for control in self.controls.values():
+            control.observe(self._on_change, names="value")
+        _replace_panels_of_this_cell(self)
+
+    @property
+    def values(self):
+        """The sliders' present values, by name."""
+        return {name: control.value for name, control in self.controls.items()}
+
+    def frame(self, values=None, **named):
+        """Draw the picture for given values, without moving the sliders.
+
+        Args:
+            values: values by name, or in the order of the sliders; those left out stay at their start.
+            named: the same as keyword arguments.
+
+        Returns:
+            Array of uint8 of shape (height, width) or (height, width, 3 or 4).
+
+        Raises:
+            ValueError: an unknown name, or a value that the slider cannot take.
+        """
+        return self._draw(self._checked(values, named))[0]
+
+    def text(self, values=None, **named):
+        """Return the readout for given values, which are those of `frame`."""
+        return self._draw(self._checked(values, named))[1]
+
+    def sweep(self, num=9, grid=False):
+        """Drive the sliders over their whole ranges.
+
+        Args:
+            num: number of values per slider, evenly spaced from end to end; choices are all taken.
+            grid: every combination of values; by default one slider at a time, the others at their start.
+
+        Yields:
+            A Frame (values, pixels, text) per position.
+        """
+        spans = {name: _span(control, num) for name, control in self.controls.items()}
+        if grid:
+            positions = [
+                dict(zip(spans, combination, strict=True)) for combination in itertools.product(*spans.values())
+            ]
+        else:
+            positions = [{**self.start, name: value} for name, span in spans.items() for value in span]
+        for values in positions:
+            yield Frame(values, *self._draw(values))
+
+    def show(self):
+        """Display the sliders, the picture and the readout in the cell's output."""
+        data = self.box._repr_mimebundle_()
+        names = ", ".join(self.labels.values())
+        # Shown where no kernel runs, in place of the widget's class names.
+        data["text/plain"] = f"[Interactive: {self.alt} Sliders: {names}. Run the notebook to move them.]"
+        display(data, raw=True)
+
+    def _ipython_display_(self):
+        self.show()
+
+    def close(self):
+        """Free the sliders' listeners and take the panel off the page."""
+        for control in self.controls.values():
+            control.unobserve_all()
+        for widget in (self.box, *self.controls.values(), self.image, self.readout):
+            widget.close()
+
+    def _update(self):
+        pixels, text = self._draw(self.values)
+        self.image.value = self._png(pixels)
+        self.readout.value = _paragraph(text)
+
+    def _on_change(self, _):
+        try:
+            self._update()
+        except Exception as error:
+            # An exception in a callback would otherwise vanish in the kernel's log.
+            details = "".join(traceback.format_exception(error))
+            at = self._describe(self.values)
+            summary = f"{type(error).__name__}: {error} (at {at}; the picture is that of the last good values)"
+            self.readout.value = (
+                f'<div style="color: #b00020; white-space: pre-wrap">{html.escape(summary)}</div>'
+                f"<details><summary>Where it happened</summary><pre>{html.escape(details)}</pre></details>"
+            )
+
+    def _describe(self, values):
+        return ", ".join(f"{self.labels[name]} = {_short(value)}" for name, value in values.items())
+
+    def _checked(self, values, named):
+        if values is None:
+            values = {}
+        elif not isinstance(values, dict):
+            values = np.atleast_1d(values).tolist()
+            if len(values) != len(self.controls):
+                raise ValueError(
+                    f"values must have one entry per slider {list(self.controls)}; received {len(values)}."
+                )
+            values = dict(zip(self.controls, values, strict=True))
+        values = {**values, **named}
+        for name, value in values.items():
+            if name not in self.controls:
+                raise ValueError(f"values must use the names of the sliders {list(self.controls)}; received {name!r}.")
+            _check_value(name, value, self.controls[name])
+        return {**self.start, **values}
+
+
+def check_arguments(update, names):
+    """Raise ValueError unless the function update can be called with exactly the named arguments."""
+    try:
+        inspect.signature(update).bind(**dict.fromkeys(names))
+    except TypeError as error:
+        raise ValueError(
+            f"update must take the sliders' names {list(names)} as arguments; its signature is "
+            f"{inspect.signature(update)} ({error})."
+        ) from None
+
+
+def _control(name, spec, label):
+    common = {
+        "description": label,
+        "style": {"description_width": "12em"},
+        "layout": {"width": "36em", "max_width": "100%"},
+    }
+    if isinstance(spec, bool):
+        return ipywidgets.Checkbox(value=spec, indent=False, **{**common, "style": {}})
+    if isinstance(spec, list) and spec:
+        return ipywidgets.Dropdown(options=spec, **common)
+    numbers = spec if isinstance(spec, tuple) and len(spec) == 4 else None
+    if numbers is None or not all(_is_number(value) for value in numbers):
+        raise ValueError(
+            f"sliders[{name!r}] must be (low, high, step, start), a list of choices, or True or False; "
+            f"received {spec!r}."
+        )
+    low, high, step, start = numbers
+    if not (low < high and 0 < step <= high - low and low <= start <= high):
+        raise ValueError(
+            f"sliders[{name!r}] must be (low, high, step, start) with low < high, 0 < step <= high - low and start "
+            f"between low and high; received {spec!r}."
+        )
+    whole = all(isinstance(value, int | np.integer) for value in numbers)
+    kind, places = (ipywidgets.IntSlider, "d") if whole else (ipywidgets.FloatSlider, f".{_decimals(step)}f")
+    convert = int if whole else float
+    return kind(
+        min=convert(low),
+        max=convert(high),
+        step=convert(step),
+        value=convert(start),
+        continuous_update=True,
+        readout_format=places,
+        **common,
+    )
+
+
+def _is_number(value):
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _decimals(step):
+    return next((places for places in range(6) if math.isclose(round(step, places), step, rel_tol=1e-6)), 6)
+
+
+def _check_value(name, value, control):
+    if isinstance(control, ipywidgets.Checkbox):
+        if not isinstance(value, bool | np.bool_):
+            raise ValueError(f"{name} must be True or False; received {value!r}.")
+    elif isinstance(control, ipywidgets.Dropdown):
+        # Not `in`: choices may be arrays.
+        if not any(value is choice or value == choice for choice in _choices(control)):
+            raise ValueError(f"{name} must be one of {_choices(control)}; received {value!r}.")
+    elif not (_is_number(value) and control.min <= value <= control.max):
+        raise ValueError(f"{name} must be a number from {control.min:g} to {control.max:g}; received {value!r}.")
+
+
+def _choices(dropdown):
+    return [option[1] if isinstance(option, tuple) else option for option in dropdown.options]
+
+
+def _span(control, num):
+    if isinstance(control, ipywidgets.Checkbox):
+        return [False, True]
+    if isinstance(control, ipywidgets.Dropdown):
+        return _choices(control)
+    values = np.linspace(control.min, control.max, num)
+    if isinstance(control, ipywidgets.IntSlider):
+        values = np.unique(np.round(values).astype(int))
+    return values.tolist()
+
+
+def _short(value):
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _paragraph(text):
+    # Figures of one width, so that the text does not tremble while a slider moves.
+    style = "white-space: pre-wrap; font-variant-numeric: tabular-nums; line-height: 1.4"
+    return f'<div style="{style}">{html.escape(text)}</div>'
+
+
+def _replace_panels_of_this_cell(panel):
+    """Close the panels that an earlier run of the same cell left behind: their widgets would live on unseen."""
+    shell = get_ipython()
+    parent = shell.get_parent() if hasattr(shell, "get_parent") else None
+    cell = (parent or {}).get("metadata", {}).get("cellId")
+    if cell is None:  # not in JupyterLab or Notebook: nothing says which cell this is
+        return
+    execution = parent["header"]["msg_id"]
+    last_execution, panels = _panels_of_cell.get(cell, (None, []))
+    if last_execution != execution:
+        for old in panels:
+            old.close()
+        panels = []
+    _panels_of_cell[cell] = (execution, [*panels, panel])

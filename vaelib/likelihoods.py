@@ -1,0 +1,191 @@
+"""Likelihoods p(x|z): what the decoder's output means."""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from vaelib import checks
+from vaelib.posteriors import normal_log_prob
+
+
+class Likelihood(keras.layers.Layer):
+    """What the likelihoods share: the shape of one example and the way between it and a flat row of parameters.
+
+    A subclass names `params_per_value` and gives `log_prob`, `mean` and `sample`.
+
+    Args:
+        data_shape: shape of one example, for example (28, 28).
+        seed: seed of the noise that `sample` draws.
+    """
+
+    params_per_value = 1
+
+    def __init__(self, data_shape, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.data_shape = checks.data_shape("data_shape", data_shape)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.built = True
+
+    @property
+    def num_values(self):
+        """Numbers in one example."""
+        return math.prod(self.data_shape)
+
+    @property
+    def params_size(self):
+        """Numbers per example that the decoder must give."""
+        return self.params_per_value * self.num_values
+
+    def check(self, x, name="x"):
+        """Return x as a float32 array of shape (n, *data_shape), or raise ValueError saying what is wrong with it."""
+        return checks.batch(name, x, self.data_shape).astype("float32", copy=False)
+
+    def _flat(self, x):
+        x = ops.convert_to_tensor(x)
+        if tuple(x.shape[-len(self.data_shape) :]) != self.data_shape:
+            raise ValueError(f"x must have shape (batch, *{self.data_shape}); received {tuple(x.shape)}.")
+        leading = ops.shape(x)[: len(x.shape) - len(self.data_shape)]
+        return ops.reshape(x, (*leading, self.num_values))
+
+    def _shaped(self, values):
+        return ops.reshape(values, (*ops.shape(values)[:-1], *self.data_shape))
+
+    def _checked(self, params):
+        params = ops.convert_to_tensor(params)
+        checks.trailing_size("params", params, self.params_size, f"params_size of {self.name}")
+        return params
+
+    def get_config(self):
+        return {**super().get_config(), "data_shape": self.data_shape, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="vaelib")
+class Bernoulli(Likelihood):
+    """Independent Bernoulli pixels, parameterised by logits.
+
+    Its parameters are one tensor of logits, shape (batch, number of pixels). Grey pixels in [0, 1] are taken as
+    probabilities: then `log_prob` is the negative cross-entropy of the recipe, not the log-density of a grey image.
+    Source: Kingma and Welling 2014, appendix C.1.
+
+    Args:
+        data_shape: shape of one example, for example (28, 28).
+        seed: seed of the noise that `sample` draws.
+    """
+
+    def check(self, x, name="x"):
+        """Return x as a float32 array in [0, 1] of shape (n, *data_shape).
+
+        Raises:
+            ValueError: wrong shape, no example, NaN, integers, or pixels outside [0, 1].
+        """
+        x = checks.batch(name, x, self.data_shape)
+        low, high = x.min(), x.max()
+        advice = " Divide by 255." if 1 < high <= 255 and low >= 0 else " Rescale it."
+        if x.dtype.kind != "f":
+            raise ValueError(
+                f"{name} must hold floating-point numbers in [0, 1] for a Bernoulli likelihood; "
+                f"received dtype {x.dtype} with values from {low} to {high}."
+                + (advice if high > 1 or low < 0 else f" Call {name}.astype('float32').")
+            )
+        if low < 0 or high > 1:
+            raise ValueError(
+                f"{name} must be scaled to [0, 1] for a Bernoulli likelihood; "
+                f"received values from {low:g} to {high:g}.{advice}"
+            )
+        return x
+
+    def log_prob(self, x, params):
+        """Return log p(x|z), summed over the pixels.
+
+        Args:
+            x: tensor of shape (batch, *data_shape), pixels in [0, 1].
+            params: logits, shape (..., batch, number of pixels).
+
+        Returns:
+            Log-probabilities in nats, shape (..., batch).
+        """
+        if isinstance(x, np.ndarray):
+            x = self.check(x)
+        x, logits = self._flat(x), self._checked(params)
+        # x log p + (1 - x) log(1 - p) with p = sigmoid(logits): no logarithm of a rounded-off zero.
+        return ops.sum(x * logits - ops.softplus(logits), axis=-1)
+
+    def mean(self, params):
+        """Return the pixels' probabilities sigmoid(logits), shape (..., batch, *data_shape)."""
+        return self._shaped(ops.sigmoid(self._checked(params)))
+
+    def sample(self, params):
+        """Draw black-and-white images, shape (..., batch, *data_shape), entries 0 or 1."""
+        probabilities = self.mean(params)
+        uniform = keras.random.uniform(ops.shape(probabilities), seed=self.seed_generator)
+        return ops.cast(uniform < probabilities, "float32")
+
+
+@keras.saving.register_keras_serializable(package="vaelib")
+class Normal(Likelihood):
+    """Independent normal pixels with a learned mean in [0, 1] and a learned, clipped variance each.
+
+    Its parameters are one tensor of shape (batch, 2 * number of pixels): first the logits of the means, then the
+    log-variances, which are clipped: without a floor the density of a well-fitted pixel grows without bound.
+    Source: Kingma and Welling 2014, appendix C.2.
+
+    Args:
+        data_shape: shape of one example, for example (28, 20).
+        log_var_range: the lowest and the highest log-variance.
+        seed: seed of the noise that `sample` draws.
+
+    Raises:
+        ValueError: log_var_range is not a finite, increasing pair.
+    """
+
+    params_per_value = 2
+
+    def __init__(self, data_shape, log_var_range=(-5.0, 5.0), seed=None, **kwargs):
+        super().__init__(data_shape, seed=seed, **kwargs)
+        low, high = map(float, log_var_range)
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise ValueError(f"log_var_range must be finite and increasing; received {log_var_range!r}.")
+        self.log_var_range = (low, high)
+
+    def split(self, params):
+        """Split the parameters into the pixels' means in [0, 1] and their clipped log-variances.
+
+        Args:
+            params: tensor of shape (..., 2 * number of pixels).
+
+        Returns:
+            mean and log_var, each of shape (..., number of pixels).
+        """
+        params = self._checked(params)
+        mean = ops.sigmoid(params[..., : self.num_values])
+        return mean, ops.clip(params[..., self.num_values :], *self.log_var_range)
+
+    def log_prob(self, x, params):
+        """Return log p(x|z), summed over the pixels.
+
+        Args:
+            x: tensor of shape (batch, *data_shape).
+            params: tensor of shape (..., batch, 2 * number of pixels).
+
+        Returns:
+            Log-densities in nats, shape (..., batch).
+        """
+        if isinstance(x, np.ndarray):
+            x = self.check(x)
+        return normal_log_prob(self._flat(x), *self.split(params))
+
+    def mean(self, params):
+        """Return the pixels' means, shape (..., batch, *data_shape)."""
+        return self._shaped(self.split(params)[0])
+
+    def sample(self, params):
+        """Draw images with pixel noise, shape (..., batch, *data_shape)."""
+        mean, log_var = self.split(params)
+        noise = keras.random.normal(ops.shape(mean), seed=self.seed_generator)
+        return self._shaped(mean + ops.exp(0.5 * log_var) * noise)
+
+    def get_config(self):
+        return {**super().get_config(), "log_var_range": self.log_var_range}

@@ -1,0 +1,143 @@
+"""Encoder and decoder networks: ordinary Keras models from a tensor to a row of parameters.
+
+Any Keras model with the same input and output shapes can stand in their place.
+"""
+
+import math
+
+import keras
+from keras import layers
+
+from vaelib.checks import data_shape as checked_shape
+from vaelib.checks import positive_int
+
+
+def dense_encoder(data_shape, params_size, hidden_units=(200,), activation="relu", name="encoder"):
+    """Build a fully connected encoder.
+
+    Args:
+        data_shape: shape of one example, for example (28, 28).
+        params_size: numbers per example that the posterior needs, `posterior.params_size`.
+        hidden_units: widths of the hidden layers; none at all makes the encoder linear.
+        activation: activation of the hidden layers.
+        name: name of the model.
+
+    Returns:
+        A keras.Model from (batch, *data_shape) to (batch, params_size).
+
+    Raises:
+        ValueError: a size is not a positive integer.
+    """
+    inputs = keras.Input(checked_shape("data_shape", data_shape), name="x")
+    h = layers.Flatten()(inputs)
+    h = _hidden(h, hidden_units, activation)
+    outputs = layers.Dense(positive_int("params_size", params_size), name="posterior_params")(h)
+    return keras.Model(inputs, outputs, name=name)
+
+
+def dense_decoder(latent_dim, params_size, hidden_units=(200,), activation="relu", name="decoder"):
+    """Build a fully connected decoder.
+
+    Args:
+        latent_dim: number of latent dimensions.
+        params_size: numbers per example that the likelihood needs, `likelihood.params_size`.
+        hidden_units: widths of the hidden layers; none at all makes the decoder linear.
+        activation: activation of the hidden layers.
+        name: name of the model.
+
+    Returns:
+        A keras.Model from (batch, latent_dim) to (batch, params_size).
+
+    Raises:
+        ValueError: a size is not a positive integer.
+    """
+    inputs = keras.Input((positive_int("latent_dim", latent_dim),), name="z")
+    h = _hidden(inputs, hidden_units, activation)
+    outputs = layers.Dense(positive_int("params_size", params_size), name="likelihood_params")(h)
+    return keras.Model(inputs, outputs, name=name)
+
+
+def conv_encoder(data_shape, params_size, filters=(16, 32), activation="relu", name="encoder"):
+    """Build a convolutional encoder; each convolution halves the height and the width.
+
+    Args:
+        data_shape: shape of one example, (height, width) or (height, width, channels).
+        params_size: numbers per example that the posterior needs, `posterior.params_size`.
+        filters: number of filters of each convolution.
+        activation: activation after each convolution.
+        name: name of the model.
+
+    Returns:
+        A keras.Model from (batch, *data_shape) to (batch, params_size).
+
+    Raises:
+        ValueError: data_shape is not that of an image, or a size is not a positive integer.
+    """
+    image_shape = _image_shape(data_shape)
+    inputs = keras.Input(checked_shape("data_shape", data_shape), name="x")
+    h = layers.Reshape(image_shape)(inputs)
+    for i, width in enumerate(filters):
+        h = layers.Conv2D(positive_int(f"filters[{i}]", width), 3, 2, padding="same", activation=activation)(
+            h
+        )
+    h = layers.Flatten()(h)
+    outputs = layers.Dense(positive_int("params_size", params_size), name="posterior_params")(h)
+    return keras.Model(inputs, outputs, name=name)
+
+
+def conv_decoder(latent_dim, data_shape, params_size, filters=(32, 16), activation="relu", name="decoder"):
+    """Build a convolutional decoder; each transposed convolution doubles the height and the width.
+
+    Args:
+        latent_dim: number of latent dimensions.
+        data_shape: shape of one example, (height, width) or (height, width, channels).
+        params_size: numbers per example that the likelihood needs, `likelihood.params_size`.
+        filters: number of filters of each transposed convolution.
+        activation: activation of the hidden layers.
+        name: name of the model.
+
+    Returns:
+        A keras.Model from (batch, latent_dim) to (batch, params_size).
+
+    Raises:
+        ValueError: data_shape is not that of an image, params_size is no multiple of its number of values, or a size
+            is not a positive integer.
+    """
+    height, width, channels = _image_shape(data_shape)
+    maps, rest = divmod(positive_int("params_size", params_size), height * width * channels)
+    if rest:
+        raise ValueError(
+            f"params_size must be a multiple of the {height * width * channels} values of data_shape "
+            f"{tuple(data_shape)}; received {params_size}. Pass likelihood.params_size."
+        )
+    scale = 2 ** len(filters)
+    low_height, low_width = math.ceil(height / scale), math.ceil(width / scale)
+    inputs = keras.Input((positive_int("latent_dim", latent_dim),), name="z")
+    h = layers.Dense(low_height * low_width * filters[0], activation=activation)(inputs)
+    h = layers.Reshape((low_height, low_width, filters[0]))(h)
+    for i, count in enumerate(filters):
+        count = positive_int(f"filters[{i}]", count)
+        h = layers.Conv2DTranspose(count, 3, 2, padding="same", activation=activation)(h)
+    h = layers.Conv2D(maps * channels, 3, padding="same", name="likelihood_maps")(h)
+    # Sizes that the doublings overshoot are cut back to the image's.
+    h = layers.Cropping2D(((0, low_height * scale - height), (0, low_width * scale - width)))(h)
+    # The likelihood reads one kind of parameter after the other: all means, then all log-variances.
+    h = layers.Reshape((height, width, maps, channels))(h)
+    h = layers.Permute((3, 1, 2, 4))(h)
+    outputs = layers.Flatten(name="likelihood_params")(h)
+    return keras.Model(inputs, outputs, name=name)
+
+
+def _hidden(h, hidden_units, activation):
+    for i, units in enumerate(hidden_units):
+        h = layers.Dense(positive_int(f"hidden_units[{i}]", units), activation=activation)(h)
+    return h
+
+
+def _image_shape(data_shape):
+    shape = checked_shape("data_shape", data_shape)
+    if len(shape) not in (2, 3):
+        raise ValueError(
+            f"data_shape must be (height, width) or (height, width, channels) for a convolution; received {shape}."
+        )
+    return shape if len(shape) == 3 else (*shape, 1)

@@ -1,0 +1,246 @@
+"""Plots that the notebooks share: arrays in, Axes out, one style for the whole course."""
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+from scipy.stats import norm
+
+# Okabe and Ito's palette: readable with any colour vision.
+COLOURS = {
+    "blue": "#0072B2",
+    "orange": "#E69F00",
+    "green": "#009E73",
+    "vermillion": "#D55E00",
+    "sky": "#56B4E9",
+    "purple": "#CC79A7",
+    "yellow": "#F0E442",
+    "black": "#000000",
+    "grey": "#7F7F7F",
+}
+
+# Ten classes need two more than the palette has: the ten of Petroff (2021), made for colour-vision deficiency.
+CLASS_COLOURS = [
+    "#3f90da",
+    "#ffa90e",
+    "#bd1f01",
+    "#94a4a2",
+    "#832db6",
+    "#a96b59",
+    "#e76300",
+    "#b9ac70",
+    "#717581",
+    "#92dadd",
+]
+
+STYLE = {
+    "figure.figsize": (7, 3.6),
+    "figure.dpi": 80,
+    "savefig.dpi": 80,
+    "figure.constrained_layout.use": True,
+    "figure.facecolor": "white",
+    "axes.prop_cycle": mpl.cycler(color=list(COLOURS.values())[:6]),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 10,
+    "axes.grid": False,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "lines.linewidth": 1.8,
+    "font.size": 10,
+    "image.cmap": "gray",
+    "image.interpolation": "nearest",
+}
+
+
+def use_style():
+    """Give every figure of this kernel the style of the course."""
+    mpl.rcParams.update(STYLE)
+
+
+def show_image(image, ax=None, title=None):
+    """Draw one grey image.
+
+    Args:
+        image: array of shape (height, width) or (height, width, 1), pixels in [0, 1].
+        ax: the Axes to draw in; a new one by default.
+        title: a short text above the image.
+
+    Returns:
+        The Axes.
+    """
+    ax = ax or plt.subplots()[1]
+    ax.imshow(_two_dimensional(image), vmin=0, vmax=1, cmap="gray")
+    ax.set_axis_off()
+    if title is not None:
+        ax.set_title(title, loc="center")
+    return ax
+
+
+def image_row(rows, labels=None, size=0.75):
+    """Draw rows of images under each other, for example originals above their reconstructions.
+
+    Args:
+        rows: list of arrays, each of shape (n, height, width) or (n, height, width, 1), pixels in [0, 1].
+        labels: one text per row, written to its left.
+        size: width of one image, inches.
+
+    Returns:
+        Array of Axes of shape (len(rows),).
+    """
+    strips = [tile(row, rows=1) for row in rows]
+    height, width = strips[0].shape
+    count = len(rows[0])
+    fig, axes = plt.subplots(
+        len(rows),
+        1,
+        figsize=(size * count + (1.3 if labels else 0), size * count * height / width * len(rows) + 0.1),
+    )
+    axes = np.atleast_1d(axes)
+    for ax, strip, label in zip(axes, strips, labels or [None] * len(rows), strict=True):
+        ax.imshow(strip, vmin=0, vmax=1, cmap="gray", aspect="equal")
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+        if label:
+            ax.set_ylabel(label, rotation=0, ha="right", va="center")
+    return axes
+
+
+def tile(images, rows=None, gap=1):
+    """Put images side by side in one large image.
+
+    Args:
+        images: array of shape (n, height, width) or (n, height, width, 1), pixels in [0, 1].
+        rows: number of rows; about the square root of n by default.
+        gap: white pixels between two images.
+
+    Returns:
+        Array of shape (rows * (height + gap) - gap, columns * (width + gap) - gap).
+    """
+    images = np.asarray(images)
+    images = images.reshape(images.shape[:3])
+    n, height, width = images.shape
+    rows = rows or int(np.floor(np.sqrt(n)))
+    columns = -(-n // rows)
+    canvas = np.ones((rows * columns, height + gap, width + gap), images.dtype)
+    canvas[:n, :height, :width] = images
+    canvas = canvas.reshape(rows, columns, height + gap, width + gap).swapaxes(1, 2)
+    canvas = canvas.reshape(rows * (height + gap), columns * (width + gap))
+    return canvas[: canvas.shape[0] - gap or None, : canvas.shape[1] - gap or None]
+
+
+def training_curves(history, axes=None):
+    """Draw the loss and its two parts, reconstruction and KL, over the epochs.
+
+    Args:
+        history: a Keras History, or its `history` dictionary with the keys loss, reconstruction and kl (nats).
+        axes: three Axes; a new row by default.
+
+    Returns:
+        Array of the three Axes.
+    """
+    curves = getattr(history, "history", history)
+    if axes is None:
+        axes = plt.subplots(1, 3, figsize=(9.5, 3))[1]
+    titles = {"loss": "NELBO = reconstruction + KL", "reconstruction": "reconstruction", "kl": "KL"}
+    for ax, (key, title) in zip(axes, titles.items(), strict=True):
+        epochs = np.arange(1, len(curves[key]) + 1)
+        ax.plot(epochs, curves[key], label="training", color=COLOURS["blue"])
+        if f"val_{key}" in curves:
+            ax.plot(epochs, curves[f"val_{key}"], label="validation", color=COLOURS["orange"], linestyle="--")
+        ax.set(title=title, xlabel="epoch")
+    axes[0].set_ylabel("nats per example")
+    axes[0].legend()
+    return axes
+
+
+def latent_scatter(z, labels=None, *, times=None, ax=None, size=4):
+    """Draw codes in the latent plane, coloured by class or by time.
+
+    Args:
+        z: array of shape (n, 2), usually posterior means.
+        labels: integer classes, shape (n,): a legend of classes is added.
+        times: numbers, shape (n,), for example frame numbers: a colour bar is added.
+        ax: the Axes; a new one by default.
+        size: marker area, points squared.
+
+    Returns:
+        The Axes.
+
+    Raises:
+        ValueError: z is not of shape (n, 2), or labels have another length.
+    """
+    z = np.asarray(z)
+    if z.ndim != 2 or z.shape[1] != 2:
+        raise ValueError(f"z must have shape (n, 2) for a scatter in the plane; received {z.shape}.")
+    for name, values in {"labels": labels, "times": times}.items():
+        if values is not None and len(values) != len(z):
+            raise ValueError(f"{name} must have one entry per row of z ({len(z)}); received {len(values)}.")
+    ax = ax or plt.subplots(figsize=(6, 5))[1]
+    if times is not None:
+        points = ax.scatter(*z.T, c=times, s=size, cmap="viridis", linewidths=0)
+        ax.figure.colorbar(points, ax=ax, label="frame")
+    elif labels is not None:
+        for i, value in enumerate(np.unique(labels)):
+            chosen = z[np.asarray(labels) == value]
+            ax.scatter(
+                *chosen.T, s=size, color=CLASS_COLOURS[i % 10], label=str(value), linewidths=0, alpha=0.7
+            )
+        ax.legend(title="class", markerscale=4, loc="center left", bbox_to_anchor=(1, 0.5))
+    else:
+        ax.scatter(*z.T, s=size, color=COLOURS["blue"], linewidths=0, alpha=0.7)
+    ax.set(xlabel="$z_1$", ylabel="$z_2$", aspect="equal")
+    return ax
+
+
+def manifold_codes(per_side=15, coverage=0.98):
+    """Lay a square grid of codes over the latent plane that is even under the standard normal prior.
+
+    The grid is even in probability; the inverse normal CDF takes it to the plane, so that each picture stands for
+    the same prior mass (Kingma and Welling 2014, figure 4).
+
+    Args:
+        per_side: number of codes along each axis.
+        coverage: the probability between the first and the last code of an axis, in (0, 1).
+
+    Returns:
+        Array of shape (per_side ** 2, 2), row by row from the top: z_1 grows to the right, z_2 upwards.
+    """
+    edge = (1 - coverage) / 2
+    quantiles = norm.ppf(np.linspace(edge, 1 - edge, per_side)) if per_side > 1 else np.zeros(1)
+    z1, z2 = np.meshgrid(quantiles, quantiles[::-1])
+    return np.stack([z1.ravel(), z2.ravel()], axis=1).astype("float32")
+
+
+def manifold(decode, per_side=15, coverage=0.98, ax=None):
+    """Draw what the decoder makes of the whole latent plane, through the inverse normal CDF, in one batched decode.
+
+    Args:
+        decode: function from codes (n, 2) to images (n, height, width), for example `vae.decode`.
+        per_side: number of images along each side.
+        coverage: the prior probability that each axis spans.
+        ax: the Axes; a new one by default.
+
+    Returns:
+        The Axes.
+    """
+    z = manifold_codes(per_side, coverage)
+    images = np.asarray(decode(z))
+    if ax is None:
+        height, width = images.shape[1:3]
+        ax = plt.subplots(figsize=(6.5 * width / max(height, width), 6.5 * height / max(height, width)))[1]
+    ax.imshow(
+        tile(images, rows=per_side, gap=0), vmin=0, vmax=1, cmap="gray", extent=(0, per_side, 0, per_side)
+    )
+    ax.set_aspect(images.shape[1] / images.shape[2])
+    shown = sorted({0, per_side // 2, per_side - 1})
+    ax.set_xticks([i + 0.5 for i in shown], [f"{z[i, 0]:.1f}" for i in shown])
+    ax.set_yticks([i + 0.5 for i in shown], [f"{z[-1 - i * per_side, 1]:.1f}" for i in shown])
+    ax.set(xlabel="$z_1$", ylabel="$z_2$")
+    return ax
+
+
+def _two_dimensional(image):
+    image = np.asarray(image)
+    return image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image

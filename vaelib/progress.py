@@ -1,0 +1,115 @@
+"""A live, tidy progress display: one table that updates in a notebook, one line per epoch elsewhere."""
+
+import time
+
+import keras
+
+
+class Progress(keras.callbacks.Callback):
+    """Show epoch, loss, reconstruction, KL and time left while `fit` runs.
+
+    Args:
+        epochs: the number of epochs that `fit` was asked for.
+    """
+
+    def __init__(self, epochs):
+        super().__init__()
+        self.epochs = epochs
+        self.handle = None
+
+    def on_train_begin(self, logs=None):
+        self.started, self.first_epoch, self.done, self.logs, self.blocks = time.perf_counter(), None, 0, {}, 0
+        self.last_shown = 0.0
+        if _in_notebook():
+            from IPython.display import display
+
+            self.handle = display(self._table("training"), display_id=True)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.first_epoch is None:
+            self.first_epoch = epoch
+        self.blocks = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.blocks += 1
+        # Ten updates a second are as live as an eye can tell.
+        if self.handle and time.perf_counter() - self.last_shown > 0.1:
+            self.last_shown = time.perf_counter()
+            self.handle.update(self._table("training", logs))
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.done, self.logs, self.blocks = epoch + 1, {k: float(v) for k, v in (logs or {}).items()}, 0
+        if self.handle:
+            self.handle.update(self._table("training"))
+        else:
+            print(f"epoch {self.done}/{self.epochs} · {self._values(self.logs)} · {self._left()} left", flush=True)
+
+    def on_train_end(self, logs=None):
+        stopped = "" if self.done >= self.epochs else f" (stopped after epoch {self.done})"
+        self._finish("trained" + stopped)
+
+    def interrupted(self):
+        """Say that the training was stopped by hand."""
+        self._finish(f"interrupted after {self.done} of {self.epochs} epochs: the model and its history are kept")
+
+    def _finish(self, state):
+        if self.handle:
+            self.handle.update(self._table(state))
+        else:
+            print(f"{state} in {_clock(time.perf_counter() - self.started)}", flush=True)
+
+    def _left(self):
+        worked = self.done - (self.first_epoch or 0)
+        if worked <= 0:
+            return "?"
+        return _clock((time.perf_counter() - self.started) / worked * (self.epochs - self.done))
+
+    def _values(self, logs):
+        """The validation values stand behind the training values: loss 152.1 (validation 153.0)."""
+        texts = []
+        for key, name in [("loss", "loss"), ("reconstruction", "reconstruction"), ("kl", "KL")]:
+            if key in logs:
+                held_out = f" (validation {logs[f'val_{key}']:.2f})" if f"val_{key}" in logs else ""
+                texts.append(f"{name} {float(logs[key]):.2f}{held_out}")
+        return " · ".join(texts) + " nats" if texts else "…"
+
+    def _table(self, state, logs=None):
+        # Within an epoch the running means are shown, marked by the epoch they belong to.
+        running = logs is not None
+        current = f"epoch {self.done + running}/{self.epochs}"
+        values = self._values(logs if running else self.logs)
+        clock = f"{_clock(time.perf_counter() - self.started)} so far, {self._left()} left"
+        if state != "training":
+            clock = _clock(time.perf_counter() - self.started)
+        return _Display(state, current, values, clock, self.done / self.epochs)
+
+
+class _Display:
+    """One line of text, and the same with a bar where HTML is shown."""
+
+    def __init__(self, state, current, values, clock, share):
+        self.text = f"{state} · {current} · {values} · {clock}"
+        self.html = (
+            f'<div style="font-family: monospace; white-space: pre-wrap">'
+            f'<progress value="{share:.3f}" max="1" style="width: 12em" aria-label="training progress"></progress> '
+            f"{self.text}</div>"
+        )
+
+    def __repr__(self):
+        return self.text
+
+    def _repr_html_(self):
+        return self.html
+
+
+def _clock(seconds):
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def _in_notebook():
+    """Whether this process is a Jupyter kernel: only there can a shown line be updated in place."""
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return False
+    return hasattr(get_ipython(), "kernel")

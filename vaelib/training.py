@@ -1,0 +1,237 @@
+"""Whole epochs in one compiled program, behind the ordinary `fit`.
+
+Keras runs one step at a time: it fetches a batch, starts a compiled step, reads the metrics back. For a small model
+that bookkeeping costs more than the mathematics. Here the data stay in memory, a shuffled list of row numbers goes in,
+and one XLA program gathers the batches and runs Keras's own `train_step` on each. Callbacks, history, validation and
+metrics are Keras's, unchanged; "batch" callbacks see a block of up to `STEPS_PER_BLOCK` steps as one.
+
+The only file of the model that uses TensorFlow. On another Keras backend, or for data that do not fit in memory, `fit`
+takes Keras's own path.
+"""
+
+import keras
+import numpy as np
+
+from vaelib import checks
+from vaelib.progress import Progress
+
+# Enough steps to make the bookkeeping vanish, few enough that an interrupt is answered at once.
+STEPS_PER_BLOCK = 100
+
+# Arrays above this size, in bytes, take Keras's own path.
+LARGEST_RESIDENT = 4 * 2**30
+
+
+class CompiledEpochs:
+    """Mixin for a keras.Model that learns from x alone: `fit` and `evaluate` with compiled epochs.
+
+    The model has a `likelihood`, whose `check` says what is wrong with the data.
+    """
+
+    def fit(
+        self,
+        x,
+        *,
+        epochs=1,
+        batch_size=100,
+        validation_data=None,
+        callbacks=(),
+        verbose="auto",
+        shuffle=True,
+        validation_batch_size=None,
+        compiled_epochs=True,
+        **kwargs,
+    ):
+        """Train the model, as `keras.Model.fit` does.
+
+        An interrupt (the stop button, or Ctrl-C) ends the training and keeps the model and the history so far.
+
+        Args:
+            x: array of shape (n, *data_shape); or a tf.data.Dataset or generator of such batches, which takes Keras's
+                own path.
+            epochs: passes over the data.
+            batch_size: examples per step; one batch when it is larger than the data.
+            validation_data: array of shape (m, *data_shape), evaluated after each epoch.
+            callbacks: list of Keras callbacks. A batch callback is called once per block of steps.
+            verbose: 0 for silence; anything else shows the live progress display.
+            shuffle: whether each epoch visits the data in a new order.
+            validation_batch_size: examples per evaluation step, batch_size by default.
+            compiled_epochs: False takes Keras's own path, step by step.
+            **kwargs: any other argument of `keras.Model.fit`, which then takes Keras's own path.
+
+        Returns:
+            A Keras History; its `history` holds loss, reconstruction and kl per epoch, nats per example, and the same
+            with val_ in front.
+
+        Raises:
+            ValueError: x, validation_data, epochs or batch_size are not as described.
+        """
+        epochs = checks.positive_int("epochs", epochs)
+        initial_epoch = kwargs.pop("initial_epoch", 0)
+        callbacks = [*callbacks, Progress(epochs)] if verbose != 0 else list(callbacks)
+        options = dict(epochs=epochs, callbacks=callbacks, verbose=0, initial_epoch=initial_epoch)
+
+        if _is_array(x):
+            x = self.likelihood.check(x)
+            batch_size = min(checks.positive_int("batch_size", batch_size), len(x))
+        else:
+            batch_size = None
+        if _is_array(validation_data):
+            validation_data = self.likelihood.check(validation_data, "validation_data")
+        validation_batch_size = validation_batch_size or batch_size
+
+        compiled = compiled_epochs and not kwargs and _can_be_resident(x) and not self.run_eagerly
+        if compiled:
+            self._hold("train", x)
+            x = _row_blocks(len(x), batch_size, shuffle)
+            options["shuffle"] = False  # the blocks come shuffled
+            if _can_be_resident(validation_data):
+                self._hold("test", validation_data)
+                validation_data = _row_blocks(len(validation_data), validation_batch_size, shuffle=False)
+        else:
+            options.update(
+                batch_size=batch_size, shuffle=shuffle, validation_batch_size=validation_batch_size, **kwargs
+            )
+        try:
+            return super().fit(x, validation_data=validation_data, **options)
+        except KeyboardInterrupt:
+            for callback in callbacks:
+                if isinstance(callback, Progress):
+                    callback.interrupted()
+            return self.history
+        finally:
+            self._release()
+
+    def evaluate(self, x, *, batch_size=100, verbose=0, return_dict=False, **kwargs):
+        """Return the mean loss, reconstruction and KL over x, nats per example, as `keras.Model.evaluate` does.
+
+        Args:
+            x: array of shape (n, *data_shape), or a tf.data.Dataset or generator of such batches.
+            batch_size: examples per step.
+            verbose: 0 for silence.
+            return_dict: whether to return a dictionary and not a list.
+            **kwargs: any other argument of `keras.Model.evaluate`.
+
+        Returns:
+            [loss, reconstruction, kl], or a dictionary with these keys.
+
+        Raises:
+            ValueError: x is not as described.
+        """
+        cached = kwargs.get("_use_cached_eval_dataset", False)  # how fit runs its own validation
+        held = False
+        if _is_array(x):
+            x = self.likelihood.check(x)
+            batch_size = min(checks.positive_int("batch_size", batch_size), len(x))
+            if _can_be_resident(x) and not kwargs and not self.run_eagerly:
+                self._hold("test", x)
+                x, batch_size, held = _row_blocks(len(x), batch_size, shuffle=False), None, True
+        elif not cached:
+            batch_size = None
+        try:
+            return super().evaluate(x, batch_size=batch_size, verbose=verbose, return_dict=return_dict, **kwargs)
+        finally:
+            if held:
+                self._release()
+
+    def compile(self, *args, **kwargs):
+        self._epoch_programs = {}
+        self._release()
+        super().compile(*args, **kwargs)
+
+    def make_train_function(self, force=False):
+        data = self._held.get("train")
+        if data is None:
+            return super().make_train_function(force)
+        self.train_function = self._block_runner("train", self.train_step, data)
+
+    def make_test_function(self, force=False):
+        data = self._held.get("test")
+        if data is None:
+            return super().make_test_function(force)
+        self.test_function = self._block_runner("test", self.test_step, data)
+
+    def _hold(self, phase, x):
+        import tensorflow as tf
+
+        self._held[phase] = tf.convert_to_tensor(x)
+
+    def _release(self):
+        """Let go of the data, and of the functions that would read them; the compiled programs stay."""
+        self._held = {}
+        self.train_function = self.test_function = None
+
+    def _block_runner(self, phase, step, data):
+        """Return what Keras calls with an iterator: it takes a block of row numbers and runs its steps in one go."""
+        import tensorflow as tf
+
+        if phase not in self._epoch_programs:
+
+            @tf.function(jit_compile=_xla_is_faster(self), autograph=False)
+            def run(x, rows, num_steps):
+                def body(i):
+                    step(tf.gather(x, rows[i]))
+                    return i + 1
+
+                # The metrics are the model's own variables: they add up by themselves from step to step.
+                tf.while_loop(lambda i: i < num_steps, body, [0])
+
+            self._epoch_programs[phase] = run
+        run = self._epoch_programs[phase]
+
+        def run_block(iterator):
+            rows, num_steps = next(iterator)
+            run(data, rows, num_steps)
+            return self.get_metrics_result()
+
+        return run_block
+
+
+def _is_array(x):
+    return x is not None and (isinstance(x, (np.ndarray, list)) or keras.ops.is_tensor(x))
+
+
+def _can_be_resident(x):
+    """Whether compiled epochs apply: an array of moderate size, the TensorFlow backend, one device."""
+    if keras.backend.backend() != "tensorflow" or not _is_array(x) or x.nbytes > LARGEST_RESIDENT:
+        return False
+    import tensorflow as tf
+
+    return not tf.distribute.has_strategy()
+
+
+def _xla_is_faster(model):
+    """Whether to compile with XLA: on a CPU its convolutions are many times slower than TensorFlow's own."""
+    import tensorflow as tf
+
+    convolutional = any("Conv" in type(layer).__name__ for layer in model._flatten_layers())
+    return bool(tf.config.list_logical_devices("GPU")) or not convolutional
+
+
+def _row_blocks(n, batch_size, shuffle):
+    """Make the dataset that Keras iterates over: blocks of row numbers, (steps, batch_size), and how many steps to run.
+
+    A block that is not full is padded and its step count says so, which keeps one shape and so one compiled program;
+    only a last batch of fewer examples has a shape of its own.
+    """
+    import tensorflow as tf
+
+    full_steps, rest = divmod(n, batch_size)
+    height = min(STEPS_PER_BLOCK, full_steps)
+    # Seeded by keras.utils.set_random_seed, as Keras's own shuffling is.
+    rng = np.random.default_rng(int(keras.random.randint((), 0, 2**31 - 1)))
+
+    def one_epoch():
+        order = (rng.permutation(n) if shuffle else np.arange(n)).astype("int32")
+        body, tail = order[: full_steps * batch_size].reshape(full_steps, batch_size), order[full_steps * batch_size :]
+        for start in range(0, full_steps, height):
+            block = body[start : start + height]
+            padding = ((0, height - len(block)), (0, 0))
+            yield np.pad(block, padding), np.int32(len(block))
+        if rest:
+            yield tail[None], np.int32(1)
+
+    num_blocks = -(-full_steps // height) + (rest > 0)
+    signature = (tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((), tf.int32))
+    blocks = tf.data.Dataset.from_generator(one_epoch, output_signature=signature)
+    return blocks.apply(tf.data.experimental.assert_cardinality(num_blocks))
