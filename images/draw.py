@@ -1,28 +1,26 @@
 """Draw the diagrams of the course: `python images/draw.py [folder]` writes every SVG, by default beside this script."""
 
-import math
 import sys
 from pathlib import Path
 
+from divergences import forward_reverse_kl
+from parts import digit_two, part_pictures
 from svg import (
-    BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, SLATE, VERMILLION, WHITE, Picture, dark, mix, tint,
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PURPLE,
+    SKY,
+    SLATE,
+    VERMILLION,
+    WHITE,
+    Picture,
+    dark,
+    mix,
+    tint,
 )  # fmt: skip
-
-
-def digit_two(cells=16, blur=1.0):
-    """Return a small grey image of a handwritten 2: dark ground, and a stroke whose edge is `blur` cells soft."""
-    stroke = [(5, 5), (6, 3.4), (8, 2.8), (10, 3.5), (10.7, 5.4), (9.8, 7.6), (7.4, 10), (5, 12.6), (8, 12.2), (11.4, 12.6)]
-
-    def distance(x, y, a, b):
-        dx, dy = b[0] - a[0], b[1] - a[1]
-        t = min(1, max(0, ((x - a[0]) * dx + (y - a[1]) * dy) / (dx * dx + dy * dy)))
-        return ((x - a[0] - t * dx) ** 2 + (y - a[1] - t * dy) ** 2) ** 0.5
-
-    def value(i, j):
-        nearest = min(distance(j + 0.5, i + 0.5, a, b) for a, b in zip(stroke, stroke[1:], strict=False))
-        return min(1.0, max(0.0, 0.5 + (0.9 - nearest) / (2 * blur))) * (1 - 0.12 * (blur - 0.5))
-
-    return [[value(i, j) for j in range(cells)] for i in range(cells)]
 
 
 def encoder_decoder():
@@ -39,7 +37,8 @@ def encoder_decoder():
     p.polygon([(624, 68), (432, 150), (432, 250), (624, 332)], ORANGE)
     p.rect(378, 152, 44, 96, tint(GREEN), GREEN)
     heights = [[mid + 26 * (i - (n - 1) / 2) for i in range(n)] for _, n, _ in columns]
-    for (xa, _, ca), (xb, _, cb), ya, yb in zip(columns, columns[1:], heights, heights[1:], strict=False):
+    xs = [x for x, _, _ in columns]
+    for xa, xb, ya, yb in zip(xs, xs[1:], heights, heights[1:], strict=False):
         for a in ya:
             for b in yb:
                 if not (len(ya) > 2 and a == mid) and not (len(yb) > 2 and b == mid):
@@ -57,8 +56,8 @@ def encoder_decoder():
     p.arrow((630, mid), (662, mid), SLATE)
     p.text(78, 132, "image $x$", 17)
     p.text(722, 132, "$x′$", 17)
-    p.text(272, 52, "encoder", 20, dark(BLUE), bold=True)
-    p.text(528, 52, "decoder", 20, dark(ORANGE), bold=True)
+    p.text(244, 52, "encoder", 20, dark(BLUE), bold=True)
+    p.text(556, 52, "decoder", 20, dark(ORANGE), bold=True)
     p.text(400, 52, "bottleneck", 20, dark(GREEN), bold=True)
     p.text(400, 136, "code $z$", 17)
     p.arrow((400, 64), (400, 112), GREEN)
@@ -81,8 +80,8 @@ def graphical_model():
     )
     p.rect(120, 40, 210, 320, "#F7F9FA", GREY, radius=18)
     p.text(312, 346, "$N$", 18, anchor="end")
-    p.arrow((222, 142), (222, 246), ORANGE, 3, bend=-18)
-    p.arrow((198, 246), (198, 142), BLUE, 3, bend=-18, dash="7 7")
+    p.arrow((222, 142), (222, 246), ORANGE, 3, bend=18)
+    p.arrow((198, 246), (198, 142), BLUE, 3, bend=18, dash="7 7")
     p.circle(210, 110, 36, GREEN, "$z$", 26, fill=WHITE)
     p.circle(210, 280, 36, SLATE, "$x$", 26, fill="#D5DBE1")
     p.lines(56, 110, ["$φ$"], 26, dark(BLUE))
@@ -106,108 +105,13 @@ def graphical_model():
     return p
 
 
-# The two-mode target of the picture of the divergences: weight, mean and standard deviation of each mode.
-TARGET = ((0.6, -1.8, 0.6), (0.4, 1.9, 0.75))
-STEP = 0.01
-GRID = [-12 + STEP * i for i in range(2401)]
-
-
-def normal_log(x, mean, sd):
-    return -0.5 * ((x - mean) / sd) ** 2 - math.log(sd) - 0.5 * math.log(2 * math.pi)
-
-
-def target_log(x):
-    a, b = (math.log(w) + normal_log(x, m, s) for w, m, s in TARGET)
-    return max(a, b) + math.log1p(math.exp(-abs(a - b)))
-
-
-TARGET_LOG = [target_log(x) for x in GRID]
-
-
-def forward_kl(mean, sd):
-    """KL(p ‖ q) in nats, by the trapezium rule (the integrand vanishes at both ends)."""
-    return STEP * sum(math.exp(lp) * (lp - normal_log(x, mean, sd)) for x, lp in zip(GRID, TARGET_LOG, strict=True))
-
-
-def reverse_kl(mean, sd):
-    """KL(q ‖ p) in nats."""
-    logs = ((normal_log(x, mean, sd), lp) for x, lp in zip(GRID, TARGET_LOG, strict=True))
-    return STEP * sum(math.exp(lq) * (lq - lp) for lq, lp in logs)
-
-
-def forward_minimiser():
-    """Return the mean and standard deviation of the target: matching them minimises KL(p ‖ q) over Gaussians."""
-    mean = sum(w * m for w, m, _ in TARGET)
-    return mean, math.sqrt(sum(w * (s * s + m * m) for w, m, s in TARGET) - mean * mean)
-
-
-def reverse_minimiser(mean, sd):
-    """Return a local minimiser of KL(q ‖ p): a compass search from (mean, sd), whose steps halve when none helps."""
-    step, best = 0.1, reverse_kl(mean, sd)
-    while step > 2e-5:
-        moves = [(mean + step, sd), (mean - step, sd), (mean, sd * math.exp(step)), (mean, sd * math.exp(-step))]
-        value, move = min((reverse_kl(*m), m) for m in moves)
-        if value < best:
-            best, (mean, sd) = value, move
-        else:
-            step /= 2
-    return round(mean, 3), round(sd, 3)  # three decimals: the same on every machine
-
-
-def forward_reverse_kl():
-    p = Picture(
-        "forward_reverse_kl",
-        "Forward and reverse KL to a target with two modes",
-        "Two panels with the same grey target, which has two modes. The Gaussian that minimises the forward divergence "
-        "is wide and covers both modes, with much mass in the gap between them. The Gaussian that minimises the reverse "
-        "divergence sits on the larger mode and ignores the other; a dashed curve marks a second, local minimum.",
-        height=440,
-    )
-    local = reverse_minimiser(*TARGET[1][1:])
-    panels = (
-        (210, "KL(p‖q)", "forward: mass-covering", forward_minimiser(), None),
-        (590, "KL(q‖p)", "reverse: zero-forcing", reverse_minimiser(*TARGET[0][1:]), local),
-    )
-    base, scale_x, scale_y = 310, 34, 440
-    xs = [-5 + 0.05 * i for i in range(201)]
-
-    def shape(log_density, centre, low=-5.0, high=5.0):
-        return [
-            (centre + scale_x * x, base - scale_y * math.exp(log_density(x))) for x in xs if low <= x <= high
-        ]
-
-    for centre, name, heading, (mean, sd), other in panels:
-        p.text(centre, 44, f"smallest ${name}$", 19, bold=True)
-        p.text(centre, 70, heading, 16, SLATE)
-        ends = [(centre + scale_x * 5, base), (centre - scale_x * 5, base)]
-        target = shape(target_log, centre)
-        p.path(["M", *target[0], "L", *[c for q in target[1:] + ends for c in q], "Z"], stroke="none", width=None, fill="#DDE2E7")
-        p.curve(target, stroke=GREY, width=2)
-        if other:
-            p.curve(shape(lambda x: normal_log(x, *other), centre, -1.2), stroke=mix(BLUE, WHITE, 0.35), dash="2 6")  # noqa: B023
-        fit = shape(lambda x: normal_log(x, mean, sd), centre)  # noqa: B023
-        p.path(["M", *fit[0], "L", *[c for q in fit[1:] + ends for c in q], "Z"], stroke="none", width=None, fill=BLUE, fill_opacity=0.12)
-        p.curve(fit, stroke=BLUE, width=3)
-        p.curve([(centre - scale_x * 5, base), (centre + scale_x * 5, base)], stroke=SLATE, width=1.5)
-        values = (("KL(p‖q)", forward_kl(mean, sd)), ("KL(q‖p)", reverse_kl(mean, sd)))
-        for row, (label, value) in enumerate(values):
-            chosen = label == name
-            p.text(centre - 8, 346 + 28 * row, f"${label}$ =", 16, INK if chosen else SLATE, "end", chosen)
-            p.text(centre + 4, 346 + 28 * row, f"{value:.2f} nats", 16, INK if chosen else SLATE, "start", chosen)
-    p.rect(262, 398, 26, 14, "#DDE2E7", GREY, 1.5, 3)
-    p.text(298, 411, "target $p$", 16, anchor="start")
-    p.curve([(412, 405), (438, 405)], stroke=BLUE, width=3)
-    p.text(448, 411, "Gaussian $q$", 16, anchor="start")
-    return p
-
-
 def reparameterisation():
     p = Picture(
         "reparameterisation",
         "A stochastic node before and after reparameterisation",
-        "Left: mu and sigma feed a random node z, which feeds f. The gradient flows from f to z and stops there, since z "
-        "is sampled. Right: z is computed as mu plus sigma times epsilon, with epsilon the only random node, so the "
-        "gradient flows from f through z to mu and sigma.",
+        "Left: mu and sigma feed a random node z, which feeds f. The gradient flows from f to z and stops there, "
+        "since z is sampled. Right: z is computed as mu plus sigma times epsilon, with epsilon the only random "
+        "node, so the gradient flows from f through z to mu and sigma.",
         height=560,
     )
     p.text(200, 46, "before", 21, bold=True)
@@ -218,8 +122,8 @@ def reparameterisation():
         p.arrow((cx - 8, 204), (cx - 8, 130), SLATE)
         p.arrow((left - 8, 334), (cx - 34, 266 if after else 260), SLATE)
         p.arrow((right + 8, 334), (cx + 34, 266 if after else 260), SLATE)
-        p.arrow((cx - 24, 444), (left - 8, 390), SLATE)
-        p.arrow((cx + 24, 444), (right + 8, 390), SLATE)
+        p.arrow((cx - 26, 438), (left - 8, 392), SLATE)
+        p.arrow((cx + 26, 438), (right + 8, 392), SLATE)
         p.arrow((cx + 8, 130), (cx + 8, 204), VERMILLION, 3)
         p.text(cx + 24, 172, "$∂f/∂z$", 16, dark(VERMILLION), "start")
         p.box(cx, 100, 56, 52, SLATE, ["$f$"], 24)
@@ -242,7 +146,8 @@ def reparameterisation():
             p.circle(cx, 238, 32, GREEN, "$z$", 26)
             p.text(cx - 44, 236, "$z ∼ N(μ, σ^2)$", 17, INK, "end")
             for side in (-1, 1):
-                x, y = cx + side * 22, 300
+                x, y = cx + side * 28, 312
+                p.curve([(cx + side * 15, 277), (cx + side * 22, 295)], stroke=VERMILLION, width=3, dash="5 6")
                 p.curve([(x - 8, y - 8), (x + 8, y + 8)], stroke=VERMILLION, width=4)
                 p.curve([(x - 8, y + 8), (x + 8, y - 8)], stroke=VERMILLION, width=4)
             p.lines(cx + 118, 238, ["sampling stops", "the gradient"], 16, dark(VERMILLION))
@@ -272,8 +177,8 @@ def vae_two_pictures():
     p.curve([(320, 30), (320, 492)], stroke=mix(GREY, WHITE, 0.5), width=1.5)
     p.box(170, 88, 84, 40, PURPLE, ["$p(z)$"], 19)
     p.arrow((170, 110), (170, 146), PURPLE, 3)
-    p.arrow((184, 224), (184, 394), ORANGE, 4, bend=-24)
-    p.arrow((156, 394), (156, 224), BLUE, 4, bend=-24, dash="9 8")
+    p.arrow((184, 224), (184, 394), ORANGE, 4, bend=24)
+    p.arrow((156, 394), (156, 224), BLUE, 4, bend=24, dash="9 8")
     p.circle(170, 186, 36, GREEN, "$z$", 26)
     p.circle(170, 432, 36, SLATE, "$x$", 26, fill="#D5DBE1")
     p.lines(74, 306, ["$q_φ(z|x)$"], 19, dark(BLUE))
@@ -283,14 +188,13 @@ def vae_two_pictures():
     p.arrow((430, 406), (430, 384), SLATE)
     p.polygon([(372, 380), (488, 380), (462, 300), (398, 300)], BLUE)
     p.lines(430, 342, ["encoder"], 17, dark(BLUE))
-    p.arrow((418, 298), (402, 270), SLATE)
-    p.arrow((442, 298), (460, 270), SLATE)
-    p.box(396, 246, 52, 42, BLUE, ["$μ$"], 22)
-    p.box(466, 246, 68, 42, BLUE, ["$log σ^2$"], 17)
-    p.box(430, 156, 84, 44, PURPLE, ["KL"], 18)
-    p.arrow((400, 223), (416, 181), PURPLE)
-    p.arrow((462, 223), (446, 181), PURPLE)
-    p.arrow((502, 240), (600, 196), SLATE)
+    p.arrow((430, 298), (430, 278), SLATE)
+    p.rect(350, 216, 160, 60, "#F3F8FC", mix(BLUE, WHITE, 0.5), 1.5, dash="4 4")
+    p.box(388, 246, 54, 42, BLUE, ["$μ$"], 22)
+    p.box(462, 246, 78, 42, BLUE, ["$log σ^2$"], 17)
+    p.box(430, 152, 126, 44, PURPLE, ["KL to $p(z)$"], 17)
+    p.arrow((430, 213), (430, 177), PURPLE, 2.5)
+    p.arrow((513, 240), (600, 200), SLATE)
     p.circle(682, 96, 28, SKY, "$ε$", 24)
     p.arrow((682, 126), (682, 156), SLATE)
     p.box(682, 182, 150, 46, GREEN, ["$z = μ + σ ⊙ ε$"], 18)
@@ -311,9 +215,14 @@ def vae_two_pictures():
 
 
 def main(folder):
-    from parts import part_pictures  # the second half of the pictures
-
-    pictures = (encoder_decoder, graphical_model, forward_reverse_kl, reparameterisation, vae_two_pictures, *part_pictures)
+    pictures = (
+        encoder_decoder,
+        graphical_model,
+        forward_reverse_kl,
+        reparameterisation,
+        vae_two_pictures,
+        *part_pictures,
+    )
     for draw in pictures:
         picture = draw()
         (folder / f"{picture.name}.svg").write_text(str(picture), encoding="utf-8", newline="\n")

@@ -3,6 +3,33 @@
 from svg import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, SLATE, VERMILLION, WHITE, Picture, dark, mix, tint
 
 
+def digit_two(cells=16, blur=1.0):
+    """Return a small grey image of a handwritten 2: dark ground, and a stroke whose edge is `blur` cells soft."""
+    stroke = [
+        (5, 5),
+        (6, 3.4),
+        (8, 2.8),
+        (10, 3.5),
+        (10.7, 5.4),
+        (9.8, 7.6),
+        (7.4, 10),
+        (5, 12.6),
+        (8, 12.2),
+        (11.4, 12.6),
+    ]
+
+    def distance(x, y, a, b):
+        dx, dy = b[0] - a[0], b[1] - a[1]
+        t = min(1, max(0, ((x - a[0]) * dx + (y - a[1]) * dy) / (dx * dx + dy * dy)))
+        return ((x - a[0] - t * dx) ** 2 + (y - a[1] - t * dy) ** 2) ** 0.5
+
+    def value(i, j):
+        nearest = min(distance(j + 0.5, i + 0.5, a, b) for a, b in zip(stroke, stroke[1:], strict=False))
+        return min(1.0, max(0.0, 0.5 + (0.9 - nearest) / (2 * blur))) * (1 - 0.12 * (blur - 0.5))
+
+    return [[value(i, j) for j in range(cells)] for i in range(cells)]
+
+
 def shape_below(p, x, y, shape):
     p.text(x, y, f"`({shape})`", 15, SLATE)
 
@@ -23,21 +50,22 @@ def part_encoder():
     )
     p.text(400, 44, "encoder $q_φ(z|x)$", 21, dark(BLUE), bold=True)
     for x, h, colour, labels, shape in (
-        (82, 120, SLATE, ["$x$"], "batch, 28, 28"),
         (242, 160, BLUE, ["flatten"], "batch, 784"),
         (402, 110, BLUE, ["dense 200", "ReLU"], "batch, 200"),
-        (552, 70, BLUE, ["dense 2 + 2"], "batch, 4"),
+        (552, 70, BLUE, ["dense", "2 + 2"], "batch, 4"),
     ):
-        p.box(x, 150, 104, h, colour, labels, 24 if x == 82 else 16)
+        p.box(x, 150, 104, h, colour, labels)
         shape_below(p, x, 254, shape)
-    for start, end in (((138, 150), (186, 150)), ((298, 150), (346, 150)), ((458, 150), (496, 150))):
+    p.pixels(37, 105, 90, digit_two(blur=0.6))
+    p.text(82, 90, "$x$", 22)
+    shape_below(p, 86, 254, "batch, 28, 28")
+    for start, end in (((136, 150), (186, 150)), ((298, 150), (346, 150)), ((458, 150), (496, 150))):
         p.arrow(start, end, SLATE)
     p.arrow((606, 140), (652, 112), SLATE)
     p.arrow((606, 160), (652, 188), SLATE)
     p.box(700, 102, 88, 48, BLUE, ["$μ$"], 22)
     p.box(700, 198, 88, 48, BLUE, ["$log σ^2$"], 20)
-    shape_below(p, 700, 254, "batch, 2")
-    p.text(700, 154, "each", 15, SLATE)
+    p.text(700, 254, "`(batch, 2)` each", 15, SLATE)
     bracket(p, 186, 608, 284, "the network: `dense_encoder`", BLUE)
     bracket(p, 640, 760, 284, "`DiagonalNormal`", BLUE)
     return p
@@ -47,9 +75,9 @@ def part_decoder():
     p = Picture(
         "part_decoder",
         "The decoder: from a code to the parameters of p(x|z)",
-        "Codes of shape (batch, 2) pass a dense layer of 200 ReLU units to (batch, 200) and a dense layer of 784 logits "
-        "to (batch, 784), reshaped to (batch, 28, 28). The Bernoulli likelihood reads the logits; its mean is the "
-        "sigmoid of the logits.",
+        "Codes of shape (batch, 2) pass a dense layer of 200 ReLU units to (batch, 200) and a dense layer of 784 "
+        "logits to (batch, 784), which the Bernoulli likelihood reads. Its mean is the sigmoid of the logits, "
+        "reshaped to (batch, 28, 28).",
         height=340,
     )
     p.text(400, 44, "decoder $p_θ(x|z)$", 21, dark(ORANGE), bold=True)
@@ -57,15 +85,18 @@ def part_decoder():
         (76, 88, 60, GREEN, ["$z$"], "batch, 2"),
         (222, 104, 110, ORANGE, ["dense 200", "ReLU"], "batch, 200"),
         (378, 104, 160, ORANGE, ["dense 784", "logits"], "batch, 784"),
-        (536, 110, 120, ORANGE, ["reshape"], "batch, 28, 28"),
-        (708, 124, 120, ORANGE, ["mean of $x$:", "sigmoid"], "batch, 28, 28"),
+        (540, 104, 160, ORANGE, ["sigmoid,", "reshape"], None),
     ):
         p.box(x, 150, w, h, colour, labels, 24 if x == 76 else 16)
-        shape_below(p, x, 254, shape)
-    for left, right in ((124, 166), (278, 322), (434, 477), (595, 642)):
+        if shape:
+            shape_below(p, x, 254, shape)
+    p.pixels(663, 105, 90, digit_two(blur=2.0))
+    p.text(708, 90, "mean of $x$", 16)
+    shape_below(p, 706, 254, "batch, 28, 28")
+    for left, right in ((124, 166), (278, 322), (434, 484), (596, 654)):
         p.arrow((left, 150), (right, 150), SLATE)
-    bracket(p, 168, 594, 284, "the network: `dense_decoder`", ORANGE)
-    bracket(p, 640, 776, 284, "`Bernoulli`", ORANGE)
+    bracket(p, 168, 432, 284, "the network: `dense_decoder`", ORANGE)
+    bracket(p, 486, 766, 284, "`Bernoulli`", ORANGE)
     return p
 
 
@@ -97,9 +128,8 @@ def part_reparameterisation():
     p.lines(556, 206, ["$+$"], 24)
     p.arrow((580, 206), (634, 206), SLATE)
     p.box(690, 206, 104, 60, GREEN, ["$z$"], 26)
-    p.text(690, 262, "`(batch, 2)`", 15, SLATE)
-    p.text(622, 308, "every tensor here has shape `(batch, 2)`;", 15, SLATE)
-    p.text(622, 330, "noise is an input: no gradient needs it", 15, SLATE)
+    p.text(630, 312, "every shape: `(batch, 2)`", 15, SLATE)
+    p.text(630, 334, "the noise is an input", 15, SLATE)
     return p
 
 
@@ -131,11 +161,6 @@ def part_kl():
     return p
 
 
-def bumps(p, x, y, colour, flip=1):
-    """A small bell curve on a base line, 60 wide and centred on x."""
-    p.path(["M", x - 30, y, "C", x - 10, y, x - 12, y - 34 * flip, x, y - 34 * flip, "C", x + 12, y - 34 * flip, x + 10, y, x + 30, y], stroke=colour, width=2.5, fill=tint(colour))
-
-
 def icon(p, number, x, y):
     """Draw the small picture of a lesson, about 100 by 48, centred on (x, y)."""
     if number == 0:  # a slider
@@ -150,16 +175,21 @@ def icon(p, number, x, y):
         p.rect(x - 50, y - 12, 72, 24, mix(BLUE, WHITE, 0.35), radius=4)
         p.rect(x + 24, y - 12, 26, 24, mix(PURPLE, WHITE, 0.35), radius=4)
     elif number == 3:  # two modes, one covered
-        p.path(["M", x - 50, y + 18, "C", x - 30, y + 18, x - 34, y - 20, x - 22, y - 20, "C", x - 8, y - 20, x - 10, y + 14, x, y + 14, "C", x + 12, y + 14, x + 10, y - 8, x + 22, y - 8, "C", x + 34, y - 8, x + 30, y + 18, x + 50, y + 18, "Z"], stroke=GREY, fill="#DDE2E7")
-        p.path(["M", x - 46, y + 18, "C", x - 30, y + 18, x - 34, y - 26, x - 22, y - 26, "C", x - 10, y - 26, x - 12, y + 18, x + 2, y + 18], stroke=BLUE, width=2.5)
+        target = "M -50 18 C -30 18 -34 -20 -22 -20 C -8 -20 -10 14 0 14 C 12 14 10 -8 22 -8 C 34 -8 30 18 50 18 Z"
+        p.path(target, stroke=GREY, fill="#DDE2E7", at=(x, y))
+        p.path("M -46 18 C -30 18 -34 -26 -22 -26 C -10 -26 -12 18 2 18", stroke=BLUE, width=2.5, at=(x, y))
     elif number == 4:  # noise flows in, the gradient flows down
         p.box(x - 16, y, 34, 34, GREEN, ["$z$"], 18)
         p.circle(x + 36, y, 15, SKY, "$ε$", 16)
         p.arrow((x + 19, y), (x + 4, y), SLATE, 1.5)
         p.arrow((x - 46, y - 20), (x - 46, y + 22), VERMILLION, 2.5)
     elif number == 5:  # two bells apart
-        p.path(["M", x - 48, y + 18, "C", x - 24, y + 18, x - 28, y - 22, x - 14, y - 22, "C", x, y - 22, x - 4, y + 18, x + 20, y + 18, "Z"], stroke=BLUE, fill=BLUE, fill_opacity=0.15)
-        p.path(["M", x - 30, y + 18, "C", x, y + 18, x - 6, y - 10, x + 14, y - 10, "C", x + 34, y - 10, x + 28, y + 18, x + 52, y + 18, "Z"], stroke=PURPLE, fill=PURPLE, fill_opacity=0.2)
+        left, right = (
+            "M -48 18 C -24 18 -28 -22 -14 -22 C 0 -22 -4 18 20 18 Z",
+            "M -30 18 C 0 18 -6 -10 14 -10 C 34 -10 28 18 52 18 Z",
+        )
+        p.path(left, stroke=BLUE, fill=BLUE, fill_opacity=0.15, at=(x, y))
+        p.path(right, stroke=PURPLE, fill=PURPLE, fill_opacity=0.2, at=(x, y))
     elif number == 6:  # encoder and decoder
         p.polygon([(x - 48, y - 22), (x - 12, y - 9), (x - 12, y + 9), (x - 48, y + 22)], BLUE)
         p.polygon([(x + 48, y - 22), (x + 12, y - 9), (x + 12, y + 9), (x + 48, y + 22)], ORANGE)
@@ -172,14 +202,14 @@ def icon(p, number, x, y):
         p.element("ellipse", cx=x, cy=y, rx=22, ry=26, fill=tint(ORANGE, 0.75), stroke=ORANGE, stroke_width=2)
         p.dot(x - 8, y - 6, 2.6, INK)
         p.dot(x + 8, y - 6, 2.6, INK)
-        p.path(["M", x - 10, y + 8, "Q", x, y + 18, x + 10, y + 8], width=2.5)
+        p.path("M -10 8 Q 0 18 10 8", width=2.5, at=(x, y))
 
 
 LESSONS = (
     ("start here", "a slider moves a picture", GREEN),
-    ("latent variable models", "where does an image come from?", BLUE),
+    ("latent variable models", "generate $z$, then $x$", BLUE),
     ("the ELBO", "a bound that adds up", BLUE),
-    ("forward and reverse KL", "cover all, or choose one mode", BLUE),
+    ("forward and reverse KL", "cover all, or choose one", BLUE),
     ("reparameterisation", "a gradient through chance", BLUE),
     ("the closed-form KL", "five ways to one number", BLUE),
     ("a VAE in Keras", "the whole model by hand", ORANGE),
@@ -194,21 +224,28 @@ def course_map():
         "The map of the course: nine lessons on one path",
         "A path through nine lessons: " + "; ".join(f"{i:02d} {name}" for i, (name, _, _) in enumerate(LESSONS)) + ". "
         "Lessons 01 to 05 are theory with NumPy and SciPy; lessons 06 to 08 build models with Keras.",
-        height=620,
+        height=596,
     )
     xs, ys = (144, 400, 656), (124, 310, 496)
     stops = [(xs[c] if r != 1 else xs[2 - c], ys[r]) for r in range(3) for c in range(3)]
-    path = ["M", *stops[0], "H", 720, "C", 810, ys[0], 810, ys[1], 720, ys[1], "H", 80, "C", -10, ys[1], -10, ys[2], 80, ys[2], "H", stops[8][0]]
-    p.path(path, stroke="#E3E8EC", width=16)
-    p.path(path, stroke=WHITE, width=2.5, dash="2 12")
+    road = "M 144 124 H 720 C 810 124 810 310 720 310 H 80 C -10 310 -10 496 80 496 H 656"
+    p.path(road, stroke="#E3E8EC", width=16)
+    turns = ((787.5, 217, "M -5 -3 L 0 3 L 5 -3"), (12.5, 403, "M -5 -3 L 0 3 L 5 -3"))
+    rows = [(x, y, "M 3 -5 L -3 0 L 3 5" if y == 310 else "M -3 -5 L 3 0 L -3 5") for x in (272, 528) for y in ys]
+    for x, y, chevron in (*turns, *rows):
+        p.path(chevron, stroke=SLATE, width=2.5, at=(x, y))
     for i, ((x, y), (name, question, colour)) in enumerate(zip(stops, LESSONS, strict=True)):
         p.rect(x - 114, y - 66, 228, 140, WHITE, colour, radius=16)
         p.dot(x - 114 + 30, y - 66 + 28, 19, colour)
         p.lines(x - 114 + 30, y - 66 + 28, [f"*{i:02d}"], 16, WHITE if colour != ORANGE else INK)
         icon(p, i, x + 16, y - 28)
-        p.text(x, y + 34, name, 17, INK, bold=True)
-        p.text(x, y + 58, question, 14.5, SLATE)
-    for x, colour, label in ((84, GREEN, "start: no training"), (310, BLUE, "theory: NumPy and SciPy"), (572, ORANGE, "models: Keras")):
+        p.text(x, y + 34, name, 15.5, INK, bold=True)
+        p.text(x, y + 58, question, 14, SLATE)
+    for x, colour, label in (
+        (84, GREEN, "start: no training"),
+        (310, BLUE, "theory: NumPy and SciPy"),
+        (572, ORANGE, "models: Keras"),
+    ):
         p.dot(x, 32, 7, colour)
         p.text(x + 14, 37, label, 15, SLATE, "start")
     return p

@@ -102,7 +102,11 @@ class Picture:
             bold = label.startswith("*")
             self.text(x, top + i * gap * size, label.removeprefix("*"), size, colour, anchor, bold)
 
-    def path(self, commands, stroke=INK, width=2, fill="none", dash=None, **attributes):
+    def path(self, commands, stroke=INK, width=2, fill="none", dash=None, at=None, **attributes):
+        """Draw a path from commands (a string, or strings and numbers), moved to the point `at`."""
+        commands = commands.split() if isinstance(commands, str) else commands
+        if at:
+            attributes["transform"] = f"translate({number(at[0])} {number(at[1])})"
         text = " ".join(number(c) if isinstance(c, (int, float)) else c for c in commands)
         joins = {"stroke_linecap": "round", "stroke_linejoin": "round"} if stroke != "none" else {}
         self.element(

@@ -16,12 +16,19 @@ def positive_int(name, value):
     return whole
 
 
+def sizes(name, value):
+    """Return value, one size or several, as a tuple of positive ints, or raise ValueError."""
+    if not np.iterable(value):
+        return (positive_int(name, value),)
+    return tuple(positive_int(f"{name}[{i}]", size) for i, size in enumerate(value))
+
+
 def data_shape(name, value):
-    """Return value as a tuple of positive ints, or raise ValueError."""
-    shape = (value,) if isinstance(value, int) else tuple(value)
+    """Return value as a tuple of at least one positive int, or raise ValueError."""
+    shape = sizes(name, value)
     if not shape:
         raise ValueError(f"{name} must hold at least one size, for example (28, 28); received ().")
-    return tuple(positive_int(f"{name}[{i}]", size) for i, size in enumerate(shape))
+    return shape
 
 
 def trailing_size(name, tensor, size, meaning):
@@ -46,7 +53,10 @@ def batch(name, values, shape):
     Raises:
         ValueError: another shape, no example, or NaN or infinity (says in which example).
     """
-    array = np.asarray(values)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise ValueError(f"{name} must be one array; received rows of different lengths ({error}).") from error
     if array.dtype.kind not in "fiub":
         raise ValueError(f"{name} must hold numbers; received dtype {array.dtype}.")
     if array.shape[1:] != tuple(shape) or array.ndim == 0:
@@ -59,9 +69,11 @@ def batch(name, values, shape):
         raise ValueError(f"{name} holds no example; at least one is needed.")
     if array.dtype.kind != "f":
         return array
-    array = array.astype("float32", copy=False)
+    with np.errstate(over="ignore", invalid="ignore"):  # what does not fit is infinite, and is named below
+        array = array.astype("float32", copy=False)
+        total = array.sum(dtype="float64")
     # The sum is finite when all entries are: one pass and no temporary the size of the data.
-    if not np.isfinite(array.sum(dtype="float64")):
+    if not np.isfinite(total):
         bad = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
         if len(bad):
             raise ValueError(

@@ -62,11 +62,10 @@ def claim_equal(text, actual, expected):
     passed, difference = _exactly_equal(actual, expected)
     sides = [_short(actual), _short(expected)]
     if any(len(side) > 40 or "\n" in side for side in sides):
-        detail = f"all {np.size(actual)} values equal" if passed else "the sides differ"
+        detail = "both sides equal" if passed else "the sides differ"
     else:
         detail = f"{sides[0]} {'=' if passed else '≠'} {sides[1]}"
-    claim = Claim(text, passed, difference, None if difference is None else 0.0)
-    _make(claim, detail, actual, expected)
+    _make(Claim(text, passed, difference, None if difference is None else 0.0), detail, actual, expected)
 
 
 def claim_true(text, condition, detail=""):
@@ -84,9 +83,8 @@ def claim_true(text, condition, detail=""):
     _check_text(text)
     values = np.asarray(condition)
     if values.dtype != bool or values.size == 0:
-        received = f"{type(condition).__name__} of {values.dtype}, shape {values.shape}"
         raise TypeError(
-            f"condition must be True, False or a non-empty array of them; received {received}. "
+            f"condition must be True, False or a non-empty array of them; received {_short(condition)}. "
             "Write a comparison such as `error < 0.1`."
         )
     passed = bool(values.all())
@@ -149,12 +147,9 @@ def record_figure(name, value, unit=""):
     if number.size != 1 or not np.isfinite(number).all():
         raise ValueError(f"value of the figure '{name}' must be one finite number; received {_short(value)}.")
     number = number.item()
-    if number.is_integer() and abs(number) < 1e15:
-        shown = f"{number:.0f}" if np.asarray(value).dtype.kind in "iu" else f"{number:.2f}"
-    else:
-        shown = f"{number:.2f}" if abs(number) >= 1 else f"{number:.4g}"
-    figure = {"name": name, "value": number, "unit": unit}
-    _show(f"{name}: {shown} {unit}".rstrip(), FIGURE_MIME, figure)
+    whole = np.asarray(value).dtype.kind in "biu"
+    shown = f"{number:.0f}" if whole else f"{number:.2f}" if abs(number) >= 1 else f"{number:.4g}"
+    _show(f"{name}: {shown} {unit}".rstrip(), FIGURE_MIME, {"name": name, "value": number, "unit": unit})
 
 
 def summary():
@@ -209,9 +204,10 @@ def _compare(text, actual, expected, absolute, relative, shown, error=None):
         error=digits.format(float(error[worst])) if error is not None else "",
         sign="≤" if passed else ">" if largest > allowed else "is not ≤",
     )
-    where = f" at index {tuple(map(int, worst))} of shape {difference.shape}" if difference.ndim else ""
+    if not passed and difference.ndim:
+        detail += f" at index {tuple(map(int, worst))} of shape {difference.shape}"
     claim = Claim(text, passed, _json_number(largest), _json_number(allowed))
-    _make(claim, detail + ("" if passed else where), actual[worst], expected[worst])
+    _make(claim, detail, actual[worst], expected[worst])
 
 
 def _make(claim, detail, actual, expected):

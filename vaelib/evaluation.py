@@ -8,7 +8,7 @@ from keras import ops
 from vaelib import checks
 
 # Rows of the decoder's output held at once; bounds the memory of an estimate with thousands of samples.
-ROWS_AT_ONCE = 20_000
+ROWS_AT_ONCE = 5_000
 
 
 def in_batches(function, x, rows=2_000):
@@ -101,7 +101,7 @@ def factor_recovery(z, factor, degree=3, held_out=0.2):
         R^2 on the held-out examples: 1 for a perfect reading, 0 for no better than the mean.
 
     Raises:
-        ValueError: z and factor differ in length, or there are too few examples for the polynomial.
+        ValueError: z and factor differ in length, the factor is constant, or the examples are too few.
     """
     z, factor = np.asarray(z, dtype=float), np.asarray(factor, dtype=float)
     if z.ndim != 2 or factor.shape != (len(z),):
@@ -110,6 +110,8 @@ def factor_recovery(z, factor, degree=3, held_out=0.2):
     test = np.arange(len(z)) % round(1 / held_out) == 0
     if (~test).sum() <= features.shape[1]:
         raise ValueError(f"{(~test).sum()} examples are too few for {features.shape[1]} polynomial terms.")
+    if np.var(factor[test]) == 0:
+        raise ValueError("factor must vary over the held-out examples; received one value.")
     weights = np.linalg.lstsq(features[~test], factor[~test], rcond=None)[0]
     residual = factor[test] - features[test] @ weights
     return 1 - np.mean(residual**2) / np.var(factor[test])
@@ -131,7 +133,7 @@ def _log_likelihood(vae, xs, z):
 
 
 def _over_samples(vae, x, num_samples, estimate, reduce):
-    """Stack estimate(x, params, z) over samples of q(z|x), in blocks that fit in memory: shape (blocks or samples, n)."""
+    """Stack estimate(x, params, z) over samples of q(z|x), in blocks that fit in memory: (blocks or samples, n)."""
     x = vae.likelihood.check(x)
     num_samples = checks.positive_int("num_samples", num_samples)
     samples_at_once = min(num_samples, 100)

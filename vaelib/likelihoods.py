@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from vaelib import checks
-from vaelib.posteriors import normal_log_prob
+from vaelib.posteriors import as_floats, normal_log_prob
 
 
 class Likelihood(keras.layers.Layer):
@@ -44,9 +44,10 @@ class Likelihood(keras.layers.Layer):
         return checks.batch(name, x, self.data_shape).astype("float32", copy=False)
 
     def _flat(self, x):
-        x = ops.convert_to_tensor(x)
-        if tuple(x.shape[-len(self.data_shape) :]) != self.data_shape:
-            raise ValueError(f"x must have shape (batch, *{self.data_shape}); received {tuple(x.shape)}.")
+        x = as_floats(x)
+        if tuple(x.shape[-len(self.data_shape) :]) != self.data_shape or len(x.shape) == len(self.data_shape):
+            expected = ", ".join(["batch", *map(str, self.data_shape)])
+            raise ValueError(f"x must have shape ({expected}); received {tuple(x.shape)}.")
         leading = ops.shape(x)[: len(x.shape) - len(self.data_shape)]
         return ops.reshape(x, (*leading, self.num_values))
 
@@ -54,7 +55,7 @@ class Likelihood(keras.layers.Layer):
         return ops.reshape(values, (*ops.shape(values)[:-1], *self.data_shape))
 
     def _checked(self, params):
-        params = ops.convert_to_tensor(params)
+        params = as_floats(params)
         checks.trailing_size("params", params, self.params_size, f"params_size of {self.name}")
         return params
 
@@ -106,9 +107,15 @@ class Bernoulli(Likelihood):
 
         Returns:
             Log-probabilities in nats, shape (..., batch).
+
+        Raises:
+            ValueError: a wrong shape, integers, or an array with pixels outside [0, 1].
         """
         if isinstance(x, np.ndarray):
             x = self.check(x)
+        x = ops.convert_to_tensor(x)
+        if not keras.backend.is_float_dtype(x.dtype):  # the values of a tensor may not be known yet
+            raise ValueError(f"x must hold floating-point numbers in [0, 1]; received a tensor of {x.dtype}.")
         x, logits = self._flat(x), self._checked(params)
         # x log p + (1 - x) log(1 - p) with p = sigmoid(logits): no logarithm of a rounded-off zero.
         return ops.sum(x * logits - ops.softplus(logits), axis=-1)
@@ -145,9 +152,9 @@ class Normal(Likelihood):
 
     def __init__(self, data_shape, log_var_range=(-5.0, 5.0), seed=None, **kwargs):
         super().__init__(data_shape, seed=seed, **kwargs)
+        if np.shape(log_var_range) != (2,) or not -math.inf < log_var_range[0] < log_var_range[1] < math.inf:
+            raise ValueError(f"log_var_range must be two finite, increasing numbers; received {log_var_range!r}.")
         low, high = map(float, log_var_range)
-        if not (math.isfinite(low) and math.isfinite(high) and low < high):
-            raise ValueError(f"log_var_range must be finite and increasing; received {log_var_range!r}.")
         self.log_var_range = (low, high)
 
     def split(self, params):

@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from vaelib.checks import data_shape as checked_shape
-from vaelib.checks import positive_int
+from vaelib.checks import positive_int, sizes
 
 
 def dense_encoder(data_shape, params_size, hidden_units=(200,), activation="relu", name="encoder"):
@@ -76,10 +76,8 @@ def conv_encoder(data_shape, params_size, filters=(16, 32), activation="relu", n
     image_shape = _image_shape(data_shape)
     inputs = keras.Input(checked_shape("data_shape", data_shape), name="x")
     h = layers.Reshape(image_shape)(inputs)
-    for i, width in enumerate(filters):
-        h = layers.Conv2D(positive_int(f"filters[{i}]", width), 3, 2, padding="same", activation=activation)(
-            h
-        )
+    for count in sizes("filters", filters):
+        h = layers.Conv2D(count, 3, 2, padding="same", activation=activation)(h)
     h = layers.Flatten()(h)
     outputs = layers.Dense(positive_int("params_size", params_size), name="posterior_params")(h)
     return keras.Model(inputs, outputs, name=name)
@@ -110,13 +108,13 @@ def conv_decoder(latent_dim, data_shape, params_size, filters=(32, 16), activati
             f"params_size must be a multiple of the {height * width * channels} values of data_shape "
             f"{tuple(data_shape)}; received {params_size}. Pass likelihood.params_size."
         )
+    filters = checked_shape("filters", filters)
     scale = 2 ** len(filters)
     low_height, low_width = math.ceil(height / scale), math.ceil(width / scale)
     inputs = keras.Input((positive_int("latent_dim", latent_dim),), name="z")
     h = layers.Dense(low_height * low_width * filters[0], activation=activation)(inputs)
     h = layers.Reshape((low_height, low_width, filters[0]))(h)
-    for i, count in enumerate(filters):
-        count = positive_int(f"filters[{i}]", count)
+    for count in filters:
         h = layers.Conv2DTranspose(count, 3, 2, padding="same", activation=activation)(h)
     h = layers.Conv2D(maps * channels, 3, padding="same", name="likelihood_maps")(h)
     # Sizes that the doublings overshoot are cut back to the image's.
@@ -129,8 +127,8 @@ def conv_decoder(latent_dim, data_shape, params_size, filters=(32, 16), activati
 
 
 def _hidden(h, hidden_units, activation):
-    for i, units in enumerate(hidden_units):
-        h = layers.Dense(positive_int(f"hidden_units[{i}]", units), activation=activation)(h)
+    for units in sizes("hidden_units", hidden_units):
+        h = layers.Dense(units, activation=activation)(h)
     return h
 
 

@@ -5,6 +5,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy.stats import norm
 
+from vaelib.checks import positive_int
+
 # Okabe and Ito's palette: readable with any colour vision.
 COLOURS = {
     "blue": "#0072B2",
@@ -69,9 +71,13 @@ def show_image(image, ax=None, title=None):
 
     Returns:
         The Axes.
+
+    Raises:
+        ValueError: image has another shape.
     """
+    image = _two_dimensional(image)
     ax = ax or plt.subplots()[1]
-    ax.imshow(_two_dimensional(image), vmin=0, vmax=1, cmap="gray")
+    ax.imshow(image, vmin=0, vmax=1, cmap="gray")
     ax.set_axis_off()
     if title is not None:
         ax.set_title(title, loc="center")
@@ -88,8 +94,13 @@ def image_row(rows, labels=None, size=0.75):
 
     Returns:
         Array of Axes of shape (len(rows),).
+
+    Raises:
+        ValueError: a row has another shape than described, or the rows or labels differ in number.
     """
     strips = [tile(row, rows=1) for row in rows]
+    if any(strip.shape != strips[0].shape for strip in strips):
+        raise ValueError(f"rows must hold as many images of one size each; received {[np.shape(r) for r in rows]}.")
     height, width = strips[0].shape
     count = len(rows[0])
     fig, axes = plt.subplots(
@@ -117,11 +128,18 @@ def tile(images, rows=None, gap=1):
 
     Returns:
         Array of shape (rows * (height + gap) - gap, columns * (width + gap) - gap).
+
+    Raises:
+        ValueError: images has another shape, or holds no image.
     """
     images = np.asarray(images)
+    if images.ndim not in (3, 4) or images.shape[3:] not in ((), (1,)) or len(images) == 0:
+        raise ValueError(
+            f"images must have shape (n, height, width) or (n, height, width, 1) with n >= 1; received {images.shape}."
+        )
     images = images.reshape(images.shape[:3])
     n, height, width = images.shape
-    rows = rows or int(np.floor(np.sqrt(n)))
+    rows = positive_int("rows", rows) if rows is not None else int(np.sqrt(n))
     columns = -(-n // rows)
     canvas = np.ones((rows * columns, height + gap, width + gap), images.dtype)
     canvas[:n, :height, :width] = images
@@ -175,8 +193,8 @@ def latent_scatter(z, labels=None, *, times=None, ax=None, size=4):
     if z.ndim != 2 or z.shape[1] != 2:
         raise ValueError(f"z must have shape (n, 2) for a scatter in the plane; received {z.shape}.")
     for name, values in {"labels": labels, "times": times}.items():
-        if values is not None and len(values) != len(z):
-            raise ValueError(f"{name} must have one entry per row of z ({len(z)}); received {len(values)}.")
+        if values is not None and np.shape(values) != (len(z),):
+            raise ValueError(f"{name} must have shape ({len(z)},), one per row of z; received {np.shape(values)}.")
     ax = ax or plt.subplots(figsize=(6, 5))[1]
     if times is not None:
         points = ax.scatter(*z.T, c=times, s=size, cmap="viridis", linewidths=0)
@@ -184,9 +202,7 @@ def latent_scatter(z, labels=None, *, times=None, ax=None, size=4):
     elif labels is not None:
         for i, value in enumerate(np.unique(labels)):
             chosen = z[np.asarray(labels) == value]
-            ax.scatter(
-                *chosen.T, s=size, color=CLASS_COLOURS[i % 10], label=str(value), linewidths=0, alpha=0.7
-            )
+            ax.scatter(*chosen.T, s=size, color=CLASS_COLOURS[i % 10], label=str(value), linewidths=0, alpha=0.7)
         ax.legend(title="class", markerscale=4, loc="center left", bbox_to_anchor=(1, 0.5))
     else:
         ax.scatter(*z.T, s=size, color=COLOURS["blue"], linewidths=0, alpha=0.7)
@@ -206,7 +222,13 @@ def manifold_codes(per_side=15, coverage=0.98):
 
     Returns:
         Array of shape (per_side ** 2, 2), row by row from the top: z_1 grows to the right, z_2 upwards.
+
+    Raises:
+        ValueError: per_side is not a positive integer, or coverage not between 0 and 1.
     """
+    per_side = positive_int("per_side", per_side)
+    if not 0 < coverage < 1:
+        raise ValueError(f"coverage must be a probability between 0 and 1; received {coverage!r}.")
     edge = (1 - coverage) / 2
     quantiles = norm.ppf(np.linspace(edge, 1 - edge, per_side)) if per_side > 1 else np.zeros(1)
     z1, z2 = np.meshgrid(quantiles, quantiles[::-1])
@@ -230,9 +252,7 @@ def manifold(decode, per_side=15, coverage=0.98, ax=None):
     if ax is None:
         height, width = images.shape[1:3]
         ax = plt.subplots(figsize=(6.5 * width / max(height, width), 6.5 * height / max(height, width)))[1]
-    ax.imshow(
-        tile(images, rows=per_side, gap=0), vmin=0, vmax=1, cmap="gray", extent=(0, per_side, 0, per_side)
-    )
+    ax.imshow(tile(images, rows=per_side, gap=0), vmin=0, vmax=1, cmap="gray", extent=(0, per_side, 0, per_side))
     ax.set_aspect(images.shape[1] / images.shape[2])
     shown = sorted({0, per_side // 2, per_side - 1})
     ax.set_xticks([i + 0.5 for i in shown], [f"{z[i, 0]:.1f}" for i in shown])
@@ -243,4 +263,6 @@ def manifold(decode, per_side=15, coverage=0.98, ax=None):
 
 def _two_dimensional(image):
     image = np.asarray(image)
-    return image[..., 0] if image.ndim == 3 and image.shape[-1] == 1 else image
+    if image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,)):
+        raise ValueError(f"image must have shape (height, width) or (height, width, 1); received {image.shape}.")
+    return image.reshape(image.shape[:2])

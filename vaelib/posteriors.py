@@ -10,6 +10,11 @@ from vaelib.checks import positive_int, trailing_size
 LOG_2PI = math.log(2 * math.pi)
 
 
+def as_floats(values):
+    """Return values as a tensor of Keras's float type: NumPy's own floats are twice as wide and would not mix."""
+    return ops.convert_to_tensor(values, dtype=keras.config.floatx())
+
+
 def normal_log_prob(x, mean, log_var):
     """Return the log-density of independent normals, summed over the last axis.
 
@@ -21,6 +26,7 @@ def normal_log_prob(x, mean, log_var):
     Returns:
         Log-densities in nats, shape (...).
     """
+    x, mean, log_var = as_floats(x), as_floats(mean), as_floats(log_var)
     return -0.5 * ops.sum(LOG_2PI + log_var + ops.square(x - mean) * ops.exp(-log_var), axis=-1)
 
 
@@ -63,7 +69,7 @@ class DiagonalNormal(keras.layers.Layer):
         Raises:
             ValueError: the last axis of params has another size.
         """
-        params = ops.convert_to_tensor(params)
+        params = as_floats(params)
         trailing_size("params", params, self.params_size, f"2 * latent_dim of {self.name}")
         return params[..., : self.latent_dim], params[..., self.latent_dim :]
 
@@ -80,15 +86,20 @@ class DiagonalNormal(keras.layers.Layer):
 
         Args:
             params: tensor of shape (batch, 2 * latent_dim).
-            eps: the noise, of a shape that broadcasts against (batch, latent_dim), for example
+            eps: the noise, shape (..., latent_dim) that broadcasts against (batch, latent_dim), for example
                 (num_samples, batch, latent_dim) for several samples per example; drawn from N(0, I) by default.
 
         Returns:
             z, of shape (batch, latent_dim), or of the shape that eps broadcasts to.
+
+        Raises:
+            ValueError: the last axis of params or eps has another size.
         """
         mu, log_var = self.split(params)
         if eps is None:
             eps = self.noise(ops.shape(mu))
+        eps = as_floats(eps)
+        trailing_size("eps", eps, self.latent_dim, f"latent_dim of {self.name}")
         return mu + ops.exp(0.5 * log_var) * eps
 
     def log_prob(self, z, params):
@@ -100,7 +111,12 @@ class DiagonalNormal(keras.layers.Layer):
 
         Returns:
             Log-densities in nats, shape (..., batch) as z and params broadcast.
+
+        Raises:
+            ValueError: the last axis of z or params has another size.
         """
+        z = as_floats(z)
+        trailing_size("z", z, self.latent_dim, f"latent_dim of {self.name}")
         return normal_log_prob(z, *self.split(params))
 
     def get_config(self):

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from vaelib.checks import positive_int, trailing_size
-from vaelib.posteriors import DiagonalNormal, normal_log_prob
+from vaelib.posteriors import DiagonalNormal, as_floats, normal_log_prob
 
 
 class Prior(keras.layers.Layer):
@@ -61,8 +61,11 @@ class StandardNormal(Prior):
 
         Returns:
             Log-densities in nats, shape (...).
+
+        Raises:
+            ValueError: the last axis of z has another size.
         """
-        z = ops.convert_to_tensor(z)
+        z = as_floats(z)
         trailing_size("z", z, self.latent_dim, f"latent_dim of {self.name}")
         return normal_log_prob(z, 0.0, 0.0)
 

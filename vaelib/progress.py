@@ -16,9 +16,10 @@ class Progress(keras.callbacks.Callback):
         super().__init__()
         self.epochs = epochs
         self.handle = None
+        self.started = None
 
     def on_train_begin(self, logs=None):
-        self.started, self.first_epoch, self.done, self.logs, self.blocks = time.perf_counter(), None, 0, {}, 0
+        self.started, self.first_epoch, self.done, self.logs = time.perf_counter(), None, 0, {}
         self.last_shown = 0.0
         if _in_notebook():
             from IPython.display import display
@@ -27,18 +28,16 @@ class Progress(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         if self.first_epoch is None:
-            self.first_epoch = epoch
-        self.blocks = 0
+            self.first_epoch = self.done = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        self.blocks += 1
         # Ten updates a second are as live as an eye can tell.
         if self.handle and time.perf_counter() - self.last_shown > 0.1:
             self.last_shown = time.perf_counter()
             self.handle.update(self._table("training", logs))
 
     def on_epoch_end(self, epoch, logs=None):
-        self.done, self.logs, self.blocks = epoch + 1, {k: float(v) for k, v in (logs or {}).items()}, 0
+        self.done, self.logs = epoch + 1, {k: float(v) for k, v in (logs or {}).items()}
         if self.handle:
             self.handle.update(self._table("training"))
         else:
@@ -50,6 +49,9 @@ class Progress(keras.callbacks.Callback):
 
     def interrupted(self):
         """Say that the training was stopped by hand."""
+        if self.started is None:
+            print("interrupted before the training began", flush=True)
+            return
         self._finish(f"interrupted after {self.done} of {self.epochs} epochs: the model and its history are kept")
 
     def _finish(self, state):

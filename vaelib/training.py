@@ -35,7 +35,7 @@ class CompiledEpochs:
         epochs=1,
         batch_size=100,
         validation_data=None,
-        callbacks=(),
+        callbacks=None,
         verbose="auto",
         shuffle=True,
         validation_batch_size=None,
@@ -66,9 +66,12 @@ class CompiledEpochs:
         Raises:
             ValueError: x, validation_data, epochs or batch_size are not as described.
         """
+        self._assert_compile_called("fit")
         epochs = checks.positive_int("epochs", epochs)
         initial_epoch = kwargs.pop("initial_epoch", 0)
-        callbacks = [*callbacks, Progress(epochs)] if verbose != 0 else list(callbacks)
+        # A History of our own: Keras hands its one out after the first epoch, and an interrupt may come before.
+        progress, history = Progress(epochs), keras.callbacks.History()
+        callbacks = [*_as_list(callbacks), *([progress] if verbose != 0 else []), history]
         options = dict(epochs=epochs, callbacks=callbacks, verbose=0, initial_epoch=initial_epoch)
 
         if _is_array(x):
@@ -76,9 +79,13 @@ class CompiledEpochs:
             batch_size = min(checks.positive_int("batch_size", batch_size), len(x))
         else:
             batch_size = None
+            _check_first_batch(self.likelihood, x, "x")
         if _is_array(validation_data):
             validation_data = self.likelihood.check(validation_data, "validation_data")
-        validation_batch_size = validation_batch_size or batch_size
+        if validation_batch_size is None:
+            validation_batch_size = batch_size
+        else:
+            validation_batch_size = checks.positive_int("validation_batch_size", validation_batch_size)
 
         compiled = compiled_epochs and not kwargs and _can_be_resident(x) and not self.run_eagerly
         if compiled:
@@ -89,18 +96,19 @@ class CompiledEpochs:
                 self._hold("test", validation_data)
                 validation_data = _row_blocks(len(validation_data), validation_batch_size, shuffle=False)
         else:
-            options.update(
-                batch_size=batch_size, shuffle=shuffle, validation_batch_size=validation_batch_size, **kwargs
-            )
+            if kwargs.get("sample_weight") is not None:
+                kwargs.setdefault("y", x)  # Keras drops sample weights that come without targets
+            options["shuffle"] = shuffle and _is_array(x)  # a dataset comes in the order it chose, and Keras would warn
+            options.update(batch_size=batch_size, validation_batch_size=validation_batch_size, **kwargs)
         try:
-            return super().fit(x, validation_data=validation_data, **options)
+            super().fit(x, validation_data=validation_data, **options)
         except KeyboardInterrupt:
-            for callback in callbacks:
-                if isinstance(callback, Progress):
-                    callback.interrupted()
-            return self.history
+            if verbose != 0:
+                progress.interrupted()
         finally:
-            self._release()
+            if compiled:
+                self._release()
+        return history
 
     def evaluate(self, x, *, batch_size=100, verbose=0, return_dict=False, **kwargs):
         """Return the mean loss, reconstruction and KL over x, nats per example, as `keras.Model.evaluate` does.
@@ -118,26 +126,37 @@ class CompiledEpochs:
         Raises:
             ValueError: x is not as described.
         """
-        cached = kwargs.get("_use_cached_eval_dataset", False)  # how fit runs its own validation
-        held = False
+        self._assert_compile_called("evaluate")
+        if kwargs.get("_use_cached_eval_dataset"):  # the validation of fit, which has checked and held the data
+            return super().evaluate(x, batch_size=batch_size, verbose=verbose, return_dict=return_dict, **kwargs)
+        resident = False
         if _is_array(x):
             x = self.likelihood.check(x)
             batch_size = min(checks.positive_int("batch_size", batch_size), len(x))
-            if _can_be_resident(x) and not kwargs and not self.run_eagerly:
-                self._hold("test", x)
-                x, batch_size, held = _row_blocks(len(x), batch_size, shuffle=False), None, True
-        elif not cached:
+            if kwargs.get("sample_weight") is not None:
+                kwargs.setdefault("y", x)
+            resident = _can_be_resident(x) and not kwargs and not self.run_eagerly
+        else:
             batch_size = None
+            _check_first_batch(self.likelihood, x, "x")
+        # A callback may evaluate other data in the middle of fit: the validation data come back afterwards.
+        outer = self._held.get("test")
+        self._hold("test", x if resident else None)
+        if resident:
+            x, batch_size = _row_blocks(len(x), batch_size, shuffle=False), None
         try:
             return super().evaluate(x, batch_size=batch_size, verbose=verbose, return_dict=return_dict, **kwargs)
         finally:
-            if held:
-                self._release()
+            self._hold("test", outer)
 
     def compile(self, *args, **kwargs):
-        self._epoch_programs = {}
-        self._release()
+        self._epoch_programs, self._held = {}, {}
         super().compile(*args, **kwargs)
+
+    def compile_from_config(self, config):
+        # Keras leaves this to a model with a `compile` of its own.
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
 
     def make_train_function(self, force=False):
         data = self._held.get("train")
@@ -152,22 +171,34 @@ class CompiledEpochs:
         self.test_function = self._block_runner("test", self.test_step, data)
 
     def _hold(self, phase, x):
-        import tensorflow as tf
-
-        self._held[phase] = tf.convert_to_tensor(x)
+        """Keep the data of a phase in memory (None: nothing), and forget the function that would read other data."""
+        if x is not None:
+            self._held[phase] = keras.ops.convert_to_tensor(x)
+        elif self._held.pop(phase, None) is None:
+            return  # Keras's own function, which reads nothing of ours, may stay
+        setattr(self, f"{phase}_function", None)
 
     def _release(self):
-        """Let go of the data, and of the functions that would read them; the compiled programs stay."""
-        self._held = {}
-        self.train_function = self.test_function = None
+        """Let go of the data; the compiled programs stay."""
+        for phase in list(self._held):
+            self._hold(phase, None)
 
     def _block_runner(self, phase, step, data):
         """Return what Keras calls with an iterator: it takes a block of row numbers and runs its steps in one go."""
         import tensorflow as tf
 
         if phase not in self._epoch_programs:
+            if phase == "train":
+                self.optimizer.build(self.trainable_variables)
 
-            @tf.function(jit_compile=_xla_is_faster(self), autograph=False)
+            # One trace for all sizes of data, block and batch; XLA compiles each size it meets.
+            spec = [
+                tf.TensorSpec((None, *data.shape[1:]), data.dtype),
+                tf.TensorSpec((None, None), tf.int32),
+                tf.TensorSpec((), tf.int32),
+            ]
+
+            @tf.function(jit_compile=_xla_is_faster(self), autograph=False, input_signature=spec)
             def run(x, rows, num_steps):
                 def body(i):
                     step(tf.gather(x, rows[i]))
@@ -179,12 +210,25 @@ class CompiledEpochs:
             self._epoch_programs[phase] = run
         run = self._epoch_programs[phase]
 
-        def run_block(iterator):
-            rows, num_steps = next(iterator)
-            run(data, rows, num_steps)
+        def run_blocks(iterator):
+            for _, (rows, num_steps) in zip(range(self.steps_per_execution), iterator, strict=False):
+                run(data, rows, num_steps)
             return self.get_metrics_result()
 
-        return run_block
+        return run_blocks
+
+
+def _as_list(callbacks):
+    return [callbacks] if isinstance(callbacks, keras.callbacks.Callback) else list(callbacks or [])
+
+
+def _check_first_batch(likelihood, x, name):
+    """Check the first batch of a tf.data.Dataset; a generator stays unchecked, since it can be read only once."""
+    if not hasattr(x, "element_spec"):
+        return
+    for batch in x.take(1):
+        first = batch[0] if isinstance(batch, tuple) else batch
+        likelihood.check(keras.ops.convert_to_numpy(first), f"the first batch of {name}")
 
 
 def _is_array(x):
@@ -216,6 +260,7 @@ def _row_blocks(n, batch_size, shuffle):
     """
     import tensorflow as tf
 
+    batch_size = min(batch_size, n)
     full_steps, rest = divmod(n, batch_size)
     height = min(STEPS_PER_BLOCK, full_steps)
     # Seeded by keras.utils.set_random_seed, as Keras's own shuffling is.

@@ -1,10 +1,14 @@
 """The model: an encoder, a decoder, and the three distributions that give their outputs a meaning."""
 
+import copy
+import math
+
 import keras
 import numpy as np
 from keras import ops
 
-from vaelib import checks, evaluation
+# The parts are imported so that a saved model finds the classes it names.
+from vaelib import checks, evaluation, likelihoods, posteriors, priors  # noqa: F401
 from vaelib.training import CompiledEpochs
 
 PARTS = ("encoder", "decoder", "posterior", "likelihood", "prior")
@@ -23,10 +27,11 @@ class VAE(CompiledEpochs, keras.Model):
         posterior: what the encoder's output means, for example DiagonalNormal(2).
         likelihood: what the decoder's output means, for example Bernoulli((28, 28)).
         prior: where codes come from, for example StandardNormal(2).
-        beta: weight of the KL in the loss; a weight of the model, so that a callback can change it during training.
+        beta: weight of the KL in the loss; a weight of the model, so that a callback can change it during training
+            (`vae.beta = 0.5`).
 
     Raises:
-        ValueError: two parts do not fit together; the sentence names both.
+        ValueError: two parts do not fit together (the sentence names both), or beta is negative or not finite.
     """
 
     def __init__(self, encoder, decoder, posterior, likelihood, prior, beta=1.0, **kwargs):
@@ -35,9 +40,8 @@ class VAE(CompiledEpochs, keras.Model):
         self.posterior, self.likelihood, self.prior = posterior, likelihood, prior
         self._check_parts()
         # A Python float would be frozen when the graph is traced.
-        self.beta = self.add_weight(
-            name="beta", shape=(), initializer=keras.initializers.Constant(float(beta)), trainable=False
-        )
+        self._beta = self.add_weight(name="beta", shape=(), initializer="ones", trainable=False)
+        self.beta = beta
         self.reconstruction_tracker = keras.metrics.Mean(name="reconstruction")
         self.kl_tracker = keras.metrics.Mean(name="kl")
         self.built = True
@@ -85,6 +89,18 @@ class VAE(CompiledEpochs, keras.Model):
                 raise ValueError(f"the {what} is {received}, but {source} is {expected}: they must be equal.")
 
     @property
+    def beta(self):
+        """Weight of the KL in the loss, a variable; assigning a number changes it, in a compiled graph too."""
+        return self._beta
+
+    @beta.setter
+    def beta(self, value):
+        value = float(value)
+        if not 0 <= value < math.inf:
+            raise ValueError(f"beta must be a finite number of at least 0; received {value!r}.")
+        self._beta.assign(value)
+
+    @property
     def latent_dim(self):
         """Number of latent dimensions."""
         return self.posterior.latent_dim
@@ -94,20 +110,21 @@ class VAE(CompiledEpochs, keras.Model):
         """Shape of one example."""
         return self.likelihood.data_shape
 
-    def call(self, x, eps=None):
+    def call(self, x, eps=None, training=None):
         """Encode, sample, decode.
 
         Args:
             x: tensor of shape (batch, *data_shape).
             eps: the noise, shape (batch, latent_dim); drawn by the posterior by default.
+            training: whether layers such as Dropout behave as in training.
 
         Returns:
             A dictionary: posterior_params (batch, posterior.params_size), z (batch, latent_dim) and
             likelihood_params (batch, likelihood.params_size).
         """
-        posterior_params = self.encoder(x)
+        posterior_params = self.encoder(x, training=training)
         z = self.posterior.sample(posterior_params, eps)
-        return {"posterior_params": posterior_params, "z": z, "likelihood_params": self.decoder(z)}
+        return {"posterior_params": posterior_params, "z": z, "likelihood_params": self.decoder(z, training=training)}
 
     def loss_terms(self, x, outputs):
         """Return the two terms of the NELBO, reconstruction and KL: nats, one value per example, shape (batch,).
@@ -121,7 +138,7 @@ class VAE(CompiledEpochs, keras.Model):
         return reconstruction, kl
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Return the loss, a scalar: the mean over the batch of reconstruction + beta * KL, plus the layers' own losses.
+        """Return the loss, a scalar: the batch mean of reconstruction + beta * KL, plus the layers' own losses.
 
         Keras calls this in training and in evaluation.
         """
@@ -130,7 +147,7 @@ class VAE(CompiledEpochs, keras.Model):
         self.kl_tracker.update_state(kl, sample_weight)
         nelbo = reconstruction + self.beta * kl
         if sample_weight is not None:
-            nelbo = nelbo * sample_weight
+            nelbo = nelbo * ops.reshape(ops.cast(sample_weight, nelbo.dtype), ops.shape(nelbo))
         return ops.mean(nelbo) + sum(self.losses)
 
     def encode(self, x):
@@ -182,7 +199,7 @@ class VAE(CompiledEpochs, keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        config = dict(config)
+        config = copy.deepcopy(config)  # Keras empties the dictionary of a network that it builds
         parts = {part: keras.saving.deserialize_keras_object(config.pop(part)) for part in PARTS}
         return cls(**parts, **config)
 

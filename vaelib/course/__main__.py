@@ -25,7 +25,11 @@ def main(argv=None):
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] not in ("run", "list", "save", "-h", "--help"):
         argv.insert(0, "run")
-    arguments = _parser().parse_args(argv)
+    parser = _parser()
+    arguments, more = parser.parse_known_args(argv)
+    if unknown := [argument for argument in more if argument.startswith("-")]:
+        parser.error(f"unknown option: {' '.join(unknown)}")
+    arguments.names += more  # argparse loses the names that follow an option: `01 -p n=1 02`
     try:
         notebooks = choose(find_notebooks(arguments.notebooks), arguments.names)
         if arguments.command == "list":
@@ -34,6 +38,8 @@ def main(argv=None):
     except CourseError as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # between two notebooks, or a second time
+        return 130
 
 
 def _parser():
@@ -88,6 +94,8 @@ def _run(chosen, arguments):
         if name in parameters:
             raise CourseError(f"The parameter '{name}' is given twice.")
         parameters[name] = value
+    if arguments.output.resolve() == arguments.notebooks.resolve():
+        raise CourseError(f"--output must not be the notebooks' own folder; received {arguments.output}.")
     assigned = assign_parameters(chosen, parameters)
     for name in parameters:
         having = [notebook.name for notebook in chosen if name in notebook.parameters]
@@ -95,9 +103,10 @@ def _run(chosen, arguments):
             print(f"{name} goes to {', '.join(having)}; the other chosen notebooks do not have it.")
 
     results, interrupted, unsaved = [], False, 0
-    cells = sum(notebook.num_code_cells for notebook in chosen)
+    # papermill adds a cell for the parameters.
+    cells = [notebook.num_code_cells + bool(assigned[notebook.name]) for notebook in chosen]
     # Silent unless someone watches: a log keeps the lines, not the bar.
-    with tqdm(total=cells, unit="cell", disable=None, leave=False) as bar:
+    with tqdm(total=sum(cells), unit="cell", disable=None, leave=False) as bar:
         for notebook in chosen:
             bar.set_description(notebook.name)
             result = execute(
@@ -108,6 +117,7 @@ def _run(chosen, arguments):
                 on_cell=bar.update,
             )
             results.append(result)
+            bar.n = sum(cells[: len(results)])  # a notebook that failed stopped short
             interrupted = result["status"] == "interrupted"
             # After each one, so that nothing that ran is lost.
             not_run = [other.name for other in chosen[len(results) :]] if interrupted else []
@@ -136,7 +146,7 @@ def _line(result, width):
     """One line per notebook; a second one says why it failed."""
     claims = result["claims"]
     held = sum(claim["passed"] for claim in claims)
-    counted = f"{held} claims" if held == len(claims) else f"{held} of {len(claims)} claims"
+    counted = f"{held} claim{'' if held == 1 else 's'}" if held == len(claims) else f"{held} of {len(claims)} claims"
     line = (
         f"{'✓' if result['passed'] else '✗'} {result['name']:{width}}   {result['status']:11} "
         f"{result['seconds']:7.1f} s   {counted:>15}   {result['peak_rss_mb']:6.0f} MB"

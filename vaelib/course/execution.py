@@ -1,21 +1,24 @@
 """Run one notebook in a kernel of its own, watch its memory, and say what came of it."""
 
+import contextlib
 import logging
 import os
 import re
+import signal
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
 
-import nbformat
 import papermill
 import psutil
+from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from papermill.exceptions import PapermillExecutionError
 
-from vaelib.course.notebooks import collect_evidence
+from vaelib.course.notebooks import Notebook, collect_evidence
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 # TensorFlow writes to stderr from C, into the cells' outputs: these two silence it.
@@ -39,30 +42,34 @@ def execute(notebook, parameters, output, *, timeout=None, on_cell=lambda: None)
     output.parent.mkdir(parents=True, exist_ok=True)
     output.unlink(missing_ok=True)
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what it would say stands in the report
-    memory, started, failure = PeakMemory(), time.monotonic(), None
+    process, log, started, failure = KernelProcess(), tempfile.TemporaryFile(), time.monotonic(), None
     try:
-        papermill.execute_notebook(
-            _no_template(notebook.path.resolve()),
-            _no_template(output),
-            parameters,
-            kernel_name="python3",
-            language="python",
-            progress_bar=False,
-            cwd=notebook.path.resolve().parent,
-            execution_timeout=timeout,
-            kernel_manager_class=type("WatchedKernel", (CourseKernel,), {"memory": memory}),
-            on_cell_executed=lambda **_: on_cell(),
-        )
-    except KeyboardInterrupt as error:
-        failure = error
-    except Exception as error:
+        with _ctrl_c_kills(process):
+            papermill.execute_notebook(
+                _no_template(notebook.path.resolve()),
+                _no_template(output),
+                parameters,
+                kernel_name="python3",
+                language="python",
+                progress_bar=False,
+                cwd=notebook.path.resolve().parent,
+                execution_timeout=timeout,
+                kernel_manager_class=type("WatchedKernel", (CourseKernel,), {"process": process, "messages": log}),
+                on_cell_start=lambda **_: process.sample(),
+                on_cell_executed=lambda **_: on_cell(),
+            )
+    except (Exception, KeyboardInterrupt) as error:
         failure = error
     finally:
-        memory.stop()
+        process.kill()
+    if process.unwanted:
+        failure = KeyboardInterrupt()
     seconds = time.monotonic() - started
-    executed = nbformat.read(output, as_version=4) if output.exists() else nbformat.v4.new_notebook()
+    executed = Notebook(output).content
     evidence = collect_evidence(executed)
-    error = None if failure is None else _describe(failure, executed)
+    with log:
+        log.seek(0)
+        error = None if failure is None else _describe(failure, executed, log.read().decode(errors="replace"))
     broken = [claim["text"] for claim in evidence["claims"] if not claim["passed"]]
     if error is None and broken:  # a claim that failed is a failure, even where a cell caught its error
         message = f"{len(broken)} failed and did not stop the notebook: {'; '.join(broken)}"
@@ -73,7 +80,7 @@ def execute(notebook, parameters, output, *, timeout=None, on_cell=lambda: None)
         "passed": error is None,
         "status": "interrupted" if interrupted else "passed" if error is None else "failed",
         "seconds": round(seconds, 2),
-        "peak_rss_mb": round(memory.peak / 1e6, 1),
+        "peak_rss_mb": round(process.peak / 1e6, 1),
         **evidence,
         "title": notebook.title,
         "parameters": parameters,
@@ -85,35 +92,40 @@ def execute(notebook, parameters, output, *, timeout=None, on_cell=lambda: None)
 class CourseKernel(AsyncKernelManager):
     """A kernel of the interpreter that runs the course, whatever kernels this machine has installed."""
 
-    memory = None
+    process = None
+    messages = None
 
     @property
     def kernel_spec(self):
         """`python -m ipykernel_launcher` of this very interpreter."""
-        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        return KernelSpec(argv=argv, display_name="Python 3 (ipykernel)", language="python")
+        spec = get_kernel_dict()
+        spec["argv"] = [sys.executable, *spec["argv"][1:]]
+        return KernelSpec(**spec)
 
     async def start_kernel(self, **kwargs):
         """Start, with figures shown in their cells and TensorFlow quiet, and watch the memory."""
         inline = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
         kwargs["env"] = {**_QUIET, **kwargs.get("env", os.environ), **inline}
-        await super().start_kernel(**kwargs)
-        self.memory.watch(self.provisioner.pid)
+        # What the kernel says outside its cells is noise, unless it dies: then it is all there is.
+        await super().start_kernel(**kwargs, stderr=self.messages)
+        self.process.watch(self.provisioner.pid)
 
     async def shutdown_kernel(self, now=False, restart=False):
         """Take the last measurement while the process still is there."""
-        self.memory.sample()
+        self.process.sample()
         await super().shutdown_kernel(now=now, restart=restart)
 
 
-class PeakMemory:
-    """Largest resident memory of a process and its children, in bytes.
+class KernelProcess:
+    """Watches a kernel: `peak` is its largest resident memory, with its children, in bytes.
 
-    Samples twice a second. Linux keeps the process's own high-water mark, so there no short peak is missed.
+    Samples before each cell and twice a second. Linux keeps a process's own high-water mark: there no short peak
+    is missed.
     """
 
     def __init__(self):
         self.peak = 0
+        self.unwanted = False
         self._process = None
         self._done = threading.Event()
 
@@ -121,10 +133,19 @@ class PeakMemory:
         """Start to sample the process."""
         self._process = psutil.Process(pid)
         threading.Thread(target=self._run, daemon=True).start()
+        if self.unwanted:
+            self.kill()
 
-    def stop(self):
-        """Stop to sample."""
+    def kill(self):
+        """Stop to sample, and end the kernel and its children where they still run."""
         self._done.set()
+        try:
+            family = [self._process, *self._process.children(recursive=True)] if self._process else []
+        except psutil.Error:  # the kernel has ended by itself, as it should
+            return
+        for process in family:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
 
     def sample(self):
         """Measure now."""
@@ -140,6 +161,29 @@ class PeakMemory:
         self.sample()
         while not self._done.wait(0.5):
             self.sample()
+
+
+@contextlib.contextmanager
+def _ctrl_c_kills(process):
+    """Let Ctrl-C end the kernel, and so the notebook, in good order; a second one ends the runner.
+
+    A KeyboardInterrupt would strike anywhere in the client's event loop, and may leave a kernel behind.
+    """
+
+    def on_interrupt(signum, frame):
+        if process.unwanted:
+            raise KeyboardInterrupt
+        process.unwanted = True
+        process.kill()
+
+    if threading.current_thread() is not threading.main_thread():  # signals go to the main thread only
+        yield
+        return
+    before = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _resident(process):
@@ -158,13 +202,13 @@ def _high_water_mark(pid):
     return int(found[1]) * 1024 if found else 0
 
 
-def _describe(failure, executed):
+def _describe(failure, executed, log):
     """Where and why a notebook failed, in plain text."""
-    name, message, traceback = type(failure).__name__, str(failure), ""
+    name, message, traceback = type(failure).__name__, str(failure), log[-10_000:]
     if isinstance(failure, PapermillExecutionError):
         name, message, traceback = failure.ename, failure.evalue, "\n".join(failure.traceback)
     elif isinstance(failure, KeyboardInterrupt):
-        message = "interrupted from the keyboard"
+        message, traceback = "interrupted from the keyboard", ""
     # papermill stops at the cell that fails, so it is the last one it started. It also adds cells of its own.
     position, cell, count = 0, None, None
     for candidate in executed.cells:

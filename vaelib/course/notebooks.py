@@ -27,16 +27,17 @@ class Notebook:
         return self.path.stem
 
     @cached_property
-    def _content(self):
+    def content(self):
+        """The parsed file; an empty notebook where there is none, or a broken one."""
         try:
             return nbformat.read(self.path, as_version=4)
-        except Exception:  # a broken file fails when it is run, with its own message
+        except Exception:  # it fails when it is run, with its own message
             return nbformat.v4.new_notebook()
 
     @cached_property
     def title(self):
         """The first heading, or the name."""
-        for cell in self._content.cells:
+        for cell in self.content.cells:
             for line in cell.source.splitlines() if cell.cell_type == "markdown" else ():
                 if line.startswith("# "):
                     return line[2:].strip()
@@ -45,7 +46,7 @@ class Notebook:
     @cached_property
     def parameters(self):
         """Parameters in the order of the cell tagged `parameters`, name to default, as source text."""
-        tagged = (cell for cell in self._content.cells if "parameters" in cell.metadata.get("tags", []))
+        tagged = (cell for cell in self.content.cells if "parameters" in cell.metadata.get("tags", []))
         cell = next(tagged, None)
         try:
             statements = ast.parse(cell.source).body if cell else []
@@ -65,7 +66,7 @@ class Notebook:
     @property
     def num_code_cells(self):
         """How many cells a kernel has to run."""
-        return sum(cell.cell_type == "code" and bool(cell.source.strip()) for cell in self._content.cells)
+        return sum(cell.cell_type == "code" and bool(cell.source.strip()) for cell in self.content.cells)
 
     def answers_to(self, wanted):
         """Whether a reader may mean this notebook by `6`, `06`, its name, its file name or its path."""

@@ -11,8 +11,9 @@ from vaelib.explore.frames import png_bytes
 from vaelib.explore.panel import Panel, StaticPicture, check_arguments
 from vaelib.plots import STYLE
 
-# Drawn finer than shown, so that lines and text stay sharp on dense screens.
-PIXEL_RATIO = 1.5
+# Drawn finer than shown, so that lines and text stay sharp on dense screens. Not finer still: three quarters of a
+# frame's time go into the PNG, which grows with the pixels.
+PIXEL_RATIO = 1.25
 
 
 class Lab(Panel):

@@ -139,7 +139,10 @@ class Panel:
         for control in self.controls.values():
             control.unobserve_all()
         for widget in (self.box, *self.controls.values(), self.image, self.readout):
-            widget.close()
+            # Layouts and styles are widgets of their own, which nobody else closes.
+            for part in (widget, widget.layout, getattr(widget, "style", None)):
+                if part is not None:
+                    part.close()
 
     def _update(self):
         pixels, text = self._draw(self.values)

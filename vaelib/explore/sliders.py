@@ -17,7 +17,7 @@ from vaelib.plots import STYLE
 # seen next to no codes in training, and its pictures show the network's extrapolation, not the data.
 PRIOR_REACH = 2.5
 # The kernel enlarges a smooth image this far, the browser does the rest: bicubic tenfold costs a millisecond.
-MAX_SMOOTH_SCALE = 5
+MAX_SMOOTH_SCALE = 4
 
 
 def latent_sliders(

@@ -2,7 +2,7 @@
 
 Forward KL(p ‖ q) averages over the target and covers its mass; reverse KL(q ‖ p) averages over q and
 avoids what p calls impossible. Integrals are trapezoid sums of the definitions with log-densities throughout
-(nothing underflows); tests hold the absolute error below 1e-8 for target and q widths from 0.05 to 20.
+(nothing underflows); for widths from 0.05 to 20 the absolute error is below 1e-8 (a huge KL: rounding alone).
 Here q is given by its standard deviation `std`, which is what the pictures show.
 """
 
@@ -244,7 +244,7 @@ class GaussianFit(NamedTuple):
 def fit_forward(target):
     """The q that minimises KL(p ‖ q): it has the target's mean and variance, exactly.
 
-    Source: moment matching, Minka (2005), section 3.1; Bishop (2006), eq. 10.187.
+    Source: moment matching, Minka (2005), section 3; Bishop (2006), eq. 10.187.
     """
     mu, std = target.mean, float(np.sqrt(target.var))
     return GaussianFit(mu, std, float(forward_kl(target, mu, std)))
@@ -269,11 +269,8 @@ def reverse_kl_minima(target):
     starts = [*target.starts, (target.mean + 0.1 * width, width), (target.mean - 0.1 * width, width)]
     for mu, std in starts:
         fit = minimize(loss, [mu, np.log(std)], jac=True, method="BFGS", options={"gtol": 1e-9})
-        h = 1e-4
-        hessian = [(loss(fit.x + step)[1] - loss(fit.x - step)[1]) / (2 * h) for step in h * np.eye(2)]
-        is_minimum = np.max(np.abs(fit.jac)) < 1e-6 and np.linalg.eigvalsh(hessian)[0] > 0
         seen = any(np.hypot(fit.x[0] - m.mu, np.exp(fit.x[1]) - m.std) < 1e-4 * width for m in minima)
-        if is_minimum and not seen:
+        if np.max(np.abs(fit.jac)) < 1e-6 and not seen:
             minima.append(GaussianFit(float(fit.x[0]), float(np.exp(fit.x[1])), float(fit.fun)))
     return sorted(minima, key=lambda fit: fit.kl)
 

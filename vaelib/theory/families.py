@@ -103,7 +103,7 @@ def exponential_sample(rate, u):
 def kumaraswamy_sample(a, b, u):
     """z = (1 − (1 − u)^{1/b})^{1/a}, on (0, 1), with ∂z/∂a and ∂z/∂b, as `Sampled`.
 
-    Source: Kumaraswamy (1980); Nalisnick & Smyth (2017), section 3.1.
+    Source: Kumaraswamy (1980); Nalisnick & Smyth (2017).
     """
     a, b, u = gaussian.as_positive(a, "a"), gaussian.as_positive(b, "b"), check_uniform(u)
     log_rest = np.log1p(-u) / b  # log (1 − z^a)

@@ -162,7 +162,7 @@ def entropy_diagonal(log_var):
 
 
 def entropy_full(cov):
-    """Entropy ½ log det(2πe Σ) of N(μ, Σ), a number in nats. Source: Bishop (2006), exercise 2.14."""
+    """Entropy ½ log det(2πe Σ) of N(μ, Σ), a number in nats. Source: Bishop (2006), exercise 2.15."""
     factor = cholesky(cov)
     return 0.5 * len(factor) * (1.0 + LOG_2PI) + np.sum(np.log(np.diag(factor)))
 
@@ -268,6 +268,27 @@ def kl_standard_normal_gradient(mu, log_var):
     mu, log_var = as_real(mu, "mu"), as_real(log_var, "log_var")
     shape = broadcast(mu=mu, log_var=log_var)
     return np.broadcast_to(mu, shape).copy(), np.broadcast_to(0.5 * np.expm1(log_var), shape).copy()
+
+
+def kl_gradient_flow(mu, log_var, time):
+    """Where steepest descent on the VAE's KL term alone leads from (mu, log_var), after a time, elementwise.
+
+    The solution of d(μ, log σ²)/dt = −gradient: μ decays as e^(−t), and 1/σ² − 1 as e^(−t/2).
+
+    Args:
+        mu, log_var, time: numbers or arrays that broadcast together; time is at least 0.
+    Returns:
+        (mu, log_var) at that time, each of the broadcast shape.
+    Raises:
+        ValueError: a negative time.
+    Source: `kl_standard_normal_gradient`, integrated; it is linear in μ and in the precision 1/σ².
+    """
+    mu, log_var, time = as_real(mu, "mu"), as_real(log_var, "log_var"), as_real(time, "time")
+    shape = broadcast(mu=mu, log_var=log_var, time=time)
+    if np.any(time < 0.0):
+        raise ValueError(f"time must be at least 0; received {time.min():g}. Descent does not run backwards.")
+    later = -np.log1p(np.expm1(-log_var) * np.exp(-0.5 * time))
+    return np.broadcast_to(mu * np.exp(-time), shape).copy(), np.broadcast_to(later, shape).copy()
 
 
 # Samples: a fixed noise eps ~ N(0, I) in, a sample out

@@ -228,7 +228,7 @@ def variance_with_interval(samples, confidence=0.95, method="bootstrap", num_res
         rng: for the bootstrap, for example np.random.default_rng(0), the default.
     Returns:
         VarianceEstimate(variance, low, high); with heavy tails the bootstrap's interval is too short.
-    Source: Efron & Tibshirani (1993), section 13.3; Casella & Berger (2002), section 9.2.
+    Source: Efron & Tibshirani (1993), chapter 13; Casella & Berger (2002), section 9.2.
     """
     samples = gaussian.as_real(samples, "samples")
     if samples.ndim not in (1, 2) or len(samples) < 2:

@@ -1,0 +1,78 @@
+"""Fixtures that the tests of the model share."""
+
+import os
+
+# As vaelib sets them; here too, for test modules that import Keras first.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import numpy as np
+import pytest
+
+SHAPE = (8, 8)
+
+
+def build_vae(
+    network="dense",
+    posterior="DiagonalNormal",
+    likelihood="Bernoulli",
+    prior="StandardNormal",
+    *,
+    shape=SHAPE,
+    latent_dim=2,
+    units=5,
+    **options,
+):
+    """Build a tiny VAE; each part is named by its class in vaelib, or given as a class."""
+    import vaelib
+
+    def part(value, *args):
+        return (getattr(vaelib, value) if isinstance(value, str) else value)(*args)
+
+    q, p, prior = part(posterior, latent_dim), part(likelihood, shape), part(prior, latent_dim)
+    if network == "conv":
+        encoder = vaelib.conv_encoder(shape, q.params_size, (units,))
+        decoder = vaelib.conv_decoder(latent_dim, shape, p.params_size, (units,))
+    else:
+        hidden_units = () if network == "linear" else (units,)
+        encoder = vaelib.dense_encoder(shape, q.params_size, hidden_units)
+        decoder = vaelib.dense_decoder(latent_dim, p.params_size, hidden_units)
+    return vaelib.VAE(encoder, decoder, q, p, prior, **options)
+
+
+@pytest.fixture(scope="session")
+def make_vae():
+    """The function that builds a tiny VAE of any pairing."""
+    return build_vae
+
+
+@pytest.fixture(scope="session")
+def images():
+    """Sixty grey 8 x 8 images in [0, 1]: a bright bar at a random height, so that there is something to learn."""
+    rng = np.random.default_rng(0)
+    rows = rng.uniform(0, 7, (60, 1, 1))
+    bars = np.exp(-0.5 * (np.arange(8)[None, :, None] - rows) ** 2) * np.ones((1, 1, 8))
+    return (0.9 * bars + 0.1 * rng.uniform(size=bars.shape)).astype("float32")
+
+
+@pytest.fixture(scope="module")
+def without_xla():
+    """Leave XLA out of compiled epochs: it takes seconds per model to compile, and the tests need the graph alone."""
+    from vaelib import training
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "_xla_is_faster", lambda model: False)
+        yield
+
+
+@pytest.fixture
+def perturb():
+    """Give every weight of a model a random value, so that no bias is zero by chance of the initialiser."""
+
+    def change(model, seed=0, scale=0.3):
+        rng = np.random.default_rng(seed)
+        model.set_weights([w if w.ndim == 0 else scale * rng.normal(size=w.shape) for w in model.get_weights()])
+        return model
+
+    return change

@@ -1,0 +1,119 @@
+"""Run the code of a notebook with one thing in it broken, and see which claims fail.
+
+with replaced(gaussian, "kl_standard_normal", lambda kl: lambda mu, log_var: -kl(mu, log_var)):
+    with pytest.raises(ClaimError, match="ELBO"):
+        run_until("02_elbo", "the ELBO is log p(x) minus the gap")
+"""
+
+import contextlib
+import functools
+from pathlib import Path
+from unittest import mock
+
+import matplotlib
+import matplotlib.pyplot as plt
+import nbformat
+
+import vaelib.claims
+from vaelib.claims import ClaimError
+
+FOLDER = Path(__file__).parents[2] / "notebooks"
+CLAIMS = ("claim_close", "claim_equal", "claim_true", "claim_monte_carlo")
+
+
+class _Reached(Exception):
+    """The claim that was asked for has been made: no need to run further."""
+
+
+def replaced(target, name, change):
+    """Context manager: put change(original) in place of target.name, a function of a module or of a class."""
+    return mock.patch.object(target, name, change(getattr(target, name)))
+
+
+def run_until(notebook, claim, *, parameters=None, source=None, without=()):
+    """Run a notebook's cells in one namespace up to the claim with this text, and let that claim's ClaimError out.
+
+    Claims before it may fail: what is broken may break them too.
+
+    Args:
+        notebook: the file's name without .ipynb.
+        claim: the text of the claim; the run stops there.
+        parameters: values by name in place of those of the parameters cell.
+        source: {old: new}, pieces of code to replace; for what is defined in the notebook itself.
+        without: cells that hold one of these pieces of code are left out: figures and labs, to save time.
+    Raises:
+        ClaimError: the claim fails, as it should when what it guards is broken.
+        LookupError: the notebook makes no such claim, or an old piece of code or a parameter is not in it.
+    """
+    texts, _ = _run(notebook, parameters or {}, source or {}, without, until=claim)
+    if claim not in texts:
+        raise LookupError(f"{notebook} makes no claim {claim!r}; it makes {texts}.")
+
+
+def claims_of(notebook, *, parameters=None, source=None, without=(), last=None):
+    """Run the whole notebook, or up to the claim `last`, whatever fails; other arguments as `run_until`.
+
+    Returns:
+        The texts of the claims made, and of those that failed, each in order.
+    """
+    return _run(notebook, parameters or {}, source or {}, without, last=last)
+
+
+def _run(notebook, parameters, source, without, until=None, last=None):
+    made, failed = [], []
+
+    def watched(claim):
+        @functools.wraps(claim)
+        def make(text, *args, **kwargs):
+            made.append(text)
+            try:
+                claim(text, *args, **kwargs)
+            except ClaimError:
+                failed.append(text)
+                if text == until:
+                    raise
+            if text in (until, last):
+                raise _Reached
+
+        return make
+
+    namespace = {"__name__": "__main__"}
+    before = matplotlib.get_backend()
+    with contextlib.ExitStack() as stack:
+        stack.callback(plt.switch_backend, before)
+        plt.switch_backend("agg")
+        stack.callback(plt.close, "all")
+        stack.enter_context(matplotlib.rc_context())
+        stack.enter_context(mock.patch.object(plt, "show", lambda: plt.close("all")))
+        for name in CLAIMS:
+            stack.enter_context(replaced(vaelib.claims, name, watched))
+        with contextlib.suppress(_Reached):
+            for text, code in _cells(notebook, parameters, source):
+                if not any(piece in text for piece in without):
+                    exec(code, namespace)
+    return made, failed
+
+
+def _cells(notebook, parameters, source):
+    """The notebook's code cells, each with its compiled form, with parameters and pieces of code replaced."""
+    cells = [cell for cell in _read(notebook).cells if cell.cell_type == "code"]
+    sources = []
+    for cell in cells:
+        text = cell.source
+        for old, new in source.items():
+            text = text.replace(old, new)
+        if "parameters" in cell.metadata.get("tags", []):
+            for name, value in parameters.items():
+                if f"{name}:" not in text:
+                    raise LookupError(f"{notebook} has no parameter {name!r}.")
+                text += f"\n{name} = {value!r}"
+        sources.append(text)
+    for old in source:
+        if not any(old in cell.source for cell in cells):
+            raise LookupError(f"{notebook} holds no code {old!r}.")
+    return [(text, compile(text, f"{notebook}, code cell {n}", "exec")) for n, text in enumerate(sources, 1)]
+
+
+@functools.cache
+def _read(notebook):
+    return nbformat.read(FOLDER / f"{notebook}.ipynb", as_version=4)

@@ -1,0 +1,155 @@
+"""p(x|z) against scipy.stats: sums over the pixels, in nats, one value per example."""
+
+import keras
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.special import expit
+
+from vaelib.likelihoods import Bernoulli, Normal
+
+SHAPE = (3, 2)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def test_bernoulli_is_scipys_for_black_and_white_images(rng):
+    x, logits = rng.integers(0, 2, (5, *SHAPE)).astype("float32"), rng.normal(0, 3, (5, 6))
+    expected = stats.bernoulli.logpmf(x.reshape(5, 6).astype(int), expit(logits)).sum(axis=1)
+    result = Bernoulli(SHAPE).log_prob(x, logits)
+    assert result.shape == (5,)
+    np.testing.assert_allclose(result, expected, rtol=1e-5)
+
+
+def test_bernoulli_of_a_grey_image_is_the_negative_cross_entropy(rng):
+    x, logits = rng.uniform(size=(5, *SHAPE)), rng.normal(size=(4, 5, 6))
+    p, grey = expit(logits), x.reshape(5, 6)
+    expected = (grey * np.log(p) + (1 - grey) * np.log1p(-p)).sum(axis=-1)
+    result = Bernoulli(SHAPE).log_prob(x, logits)
+    assert result.shape == (4, 5)
+    np.testing.assert_allclose(result, expected, rtol=1e-5)
+
+
+def test_bernoulli_stays_exact_where_a_probability_would_round_to_zero():
+    x = np.array([[1.0], [0.0], [1.0]], "float32")
+    logits = np.array([[-200.0], [200.0], [200.0]])
+    np.testing.assert_allclose(Bernoulli(1).log_prob(x, logits), [-200, -200, 0], atol=1e-30)
+
+
+def test_normal_is_scipys(rng):
+    x, params = rng.uniform(size=(5, *SHAPE)), rng.normal(0, 2, (4, 5, 12))
+    mean, log_var = expit(params[..., :6]), params[..., 6:]
+    expected = stats.norm.logpdf(x.reshape(5, 6), mean, np.exp(log_var / 2)).sum(axis=-1)
+    result = Normal(SHAPE, log_var_range=(-20, 20)).log_prob(x, params)
+    assert result.shape == (4, 5)
+    np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_normal_clips_its_log_variance(rng):
+    x = rng.uniform(size=(3, *SHAPE))
+    params = np.concatenate([rng.normal(size=(3, 6)), [[-9.0] * 6, [9.0] * 6, [0.3] * 6]], axis=1)
+    for low, high in [(-5, 5), (-2, 1)]:
+        std = np.exp(np.clip(params[:, 6:], low, high) / 2)
+        expected = stats.norm.logpdf(x.reshape(3, 6), expit(params[:, :6]), std).sum(axis=1)
+        np.testing.assert_allclose(Normal(SHAPE, (low, high)).log_prob(x, params), expected, rtol=1e-4)
+
+
+def test_a_density_can_exceed_one():
+    # Where the mean meets the pixel and the variance its floor: 2.5 - log(2 pi) / 2 = 1.58 nats per pixel.
+    x, params = np.full((1, *SHAPE), 0.5), np.concatenate([np.zeros((1, 6)), np.full((1, 6), -9.0)], axis=1)
+    np.testing.assert_allclose(Normal(SHAPE).log_prob(x, params), [6 * (2.5 - np.log(2 * np.pi) / 2)], rtol=1e-5)
+
+
+@pytest.mark.parametrize("likelihood", [Bernoulli, Normal])
+def test_means_have_the_shape_of_the_data_and_lie_in_its_range(likelihood, rng):
+    p = likelihood((3, 2, 2))
+    params = rng.normal(0, 3, (4, 5, p.params_size))
+    mean = np.asarray(p.mean(params))
+    assert mean.shape == (4, 5, 3, 2, 2)
+    np.testing.assert_allclose(mean.reshape(4, 5, 12), expit(params[..., :12]), rtol=1e-5, atol=1e-7)
+
+
+def test_bernoulli_samples_are_black_or_white_with_the_named_probabilities(rng):
+    n, p = 20_000, Bernoulli(SHAPE, seed=0)
+    logits = rng.normal(size=6)
+    x = np.asarray(p.sample(np.tile(logits, (n, 1))))
+    assert x.shape == (n, *SHAPE) and set(np.unique(x)) == {0.0, 1.0}
+    probability = expit(logits).reshape(SHAPE)
+    assert np.all(np.abs(x.mean(axis=0) - probability) < 4 * np.sqrt(probability * (1 - probability) / n))
+
+
+def test_normal_samples_have_the_named_mean_and_variance(rng):
+    n, p = 20_000, Normal(SHAPE, seed=0)
+    params = np.concatenate([rng.normal(size=6), rng.normal(size=6)])
+    x = np.asarray(p.sample(np.tile(params, (n, 1)))).reshape(n, 6)
+    variance = np.exp(params[6:])
+    assert np.all(np.abs(x.mean(axis=0) - expit(params[:6])) < 4 * np.sqrt(variance / n))
+    assert np.all(np.abs(x.var(axis=0) - variance) < 4 * variance * np.sqrt(2 / n))
+
+
+@pytest.mark.parametrize("likelihood", [Bernoulli, Normal])
+def test_two_samples_differ(likelihood):
+    p = likelihood((8, 8), seed=3)
+    params = np.zeros((1, p.params_size))
+    assert not np.array_equal(p.sample(params), p.sample(params))
+
+
+@pytest.mark.parametrize(
+    "x, message",
+    [
+        (np.full((2, *SHAPE), 255), r"x must hold floating-point numbers in \[0, 1\].*int64.*255.*Divide by 255"),
+        (np.full((2, *SHAPE), 200, "uint8"), "dtype uint8 with values from 200 to 200. Divide by 255"),
+        (np.ones((2, *SHAPE), int), r"dtype int64 .* Call x.astype\('float32'\)"),
+        (np.ones((2, *SHAPE), bool), r"dtype bool .* Call x.astype\('float32'\)"),
+        (np.full((2, *SHAPE), 255.0), r"x must be scaled to \[0, 1\] .* from 255 to 255. Divide by 255"),
+        (np.full((2, *SHAPE), -0.1), "received values from -0.1 to -0.1. Rescale it"),
+        (np.full((2, *SHAPE), 1.0001), r"x must be scaled to \[0, 1\]"),
+        (np.full((2, *SHAPE), np.nan), "x must be finite; example 0 holds NaN"),
+        (np.zeros((2, 6)), r"x must have shape \(n, 3, 2\); received \(2, 6\)"),
+        (np.zeros((0, *SHAPE)), "x holds no example"),
+    ],
+)
+def test_bernoulli_says_what_is_wrong_with_the_pixels(x, message):
+    with pytest.raises(ValueError, match=message):
+        Bernoulli(SHAPE).check(x)
+    with pytest.raises(ValueError):
+        Bernoulli(SHAPE).log_prob(x, np.zeros((2, 6)))
+
+
+def test_bernoulli_refuses_a_tensor_of_integers():
+    with pytest.raises(ValueError, match=r"floating-point numbers in \[0, 1\]; received a tensor of .*int32"):
+        Bernoulli(SHAPE).log_prob(keras.ops.ones((2, *SHAPE), "int32"), np.zeros((2, 6)))
+
+
+def test_normal_takes_any_finite_numbers():
+    assert Normal(SHAPE).check(np.full((2, *SHAPE), 3)).dtype == np.float32
+    with pytest.raises(ValueError, match="x must be finite; example 1 holds"):
+        Normal(SHAPE).check(np.stack([np.zeros(SHAPE), np.full(SHAPE, np.inf)]))
+
+
+@pytest.mark.parametrize("likelihood", [Bernoulli, Normal])
+def test_wrong_shapes_are_refused_by_name(likelihood):
+    p, x = likelihood(SHAPE), keras.ops.zeros((2, *SHAPE))
+    with pytest.raises(ValueError, match=rf"params must have {p.params_size} numbers .* received shape \(2, 5\)"):
+        p.log_prob(x, np.zeros((2, 5)))
+    with pytest.raises(ValueError, match=r"x must have shape \(batch, 3, 2\); received \(2, 6\)"):
+        p.log_prob(keras.ops.zeros((2, 6)), np.zeros((2, p.params_size)))
+    with pytest.raises(ValueError, match=r"received \(3, 2\)"):
+        p.log_prob(x[0], np.zeros((2, p.params_size)))
+    with pytest.raises(ValueError, match="data_shape"):
+        likelihood((3, 0))
+
+
+@pytest.mark.parametrize("log_var_range", [(5, -5), (1, 1), (-np.inf, 0), (0, np.nan), 3, (1, 2, 3)])
+def test_the_clip_is_two_finite_increasing_numbers(log_var_range):
+    with pytest.raises(ValueError, match="log_var_range must be two finite, increasing numbers; received"):
+        Normal(SHAPE, log_var_range)
+
+
+@pytest.mark.parametrize("p", [Bernoulli(SHAPE, seed=4), Normal(SHAPE, (-3.0, 2.0), seed=4)])
+def test_its_configuration_makes_it_again(p):
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(p))
+    assert type(copy) is type(p) and copy.get_config() == p.get_config() and copy.data_shape == SHAPE

@@ -1,0 +1,258 @@
+"""The tested versions stand in requirements.txt alone; everything else takes them from there."""
+
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+MAKE = shutil.which("make")
+needs_make = pytest.mark.skipif(MAKE is None, reason="make is not installed")
+
+
+def pins() -> list[Requirement]:
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+def pip_lines(environment: str) -> list[str]:
+    dependencies = yaml.safe_load((ROOT / environment).read_text())["dependencies"]
+    (lines,) = [entry["pip"] for entry in dependencies if isinstance(entry, dict)]
+    return lines
+
+
+def platform(system: str, machine: str, python: str) -> dict[str, str]:
+    """Return the marker environment of a machine that need not be this one."""
+    names = {"linux": ("Linux", "posix"), "darwin": ("Darwin", "posix"), "win32": ("Windows", "nt")}
+    platform_system, os_name = names[system]
+    return default_environment() | {
+        "sys_platform": system,
+        "platform_system": platform_system,
+        "os_name": os_name,
+        "platform_machine": machine,
+        "python_version": python,
+        "python_full_version": f"{python}.9",
+    }
+
+
+def test_every_pin_is_one_exact_version_and_nothing_else():
+    assert "://" not in (ROOT / "requirements.txt").read_text(), "an address of a package index"
+    assert len(pins()) > 50
+    for pin in pins():
+        assert re.fullmatch(r"==[0-9][0-9a-z.]*", str(pin.specifier)), f"{pin} is not one exact version"
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+@pytest.mark.parametrize(
+    "system, machine", [("linux", "x86_64"), ("linux", "aarch64"), ("darwin", "arm64"), ("win32", "AMD64")]
+)
+def test_the_pins_satisfy_pyproject_on_every_platform(system, machine, python):
+    here = platform(system, machine, python)
+    pinned = {}
+    for pin in pins():
+        if pin.marker is None or pin.marker.evaluate(here):
+            name = canonicalize_name(pin.name)
+            assert name not in pinned, f"two versions of {name} for {system} {machine} {python}"
+            (pinned[name],) = [specifier.version for specifier in pin.specifier]
+    extras = PROJECT["optional-dependencies"]
+    wanted = [*PROJECT["dependencies"], *extras["cpu"], *extras["course"], *extras["test"]]
+    for requirement in map(Requirement, wanted):
+        if requirement.marker is None or requirement.marker.evaluate(here):
+            version = pinned.get(canonicalize_name(requirement.name))
+            assert version is not None, f"requirements.txt has no {requirement.name}; run `make lock`"
+            assert requirement.specifier.contains(version), f"{requirement} against {version}; run `make lock`"
+
+
+def test_only_one_of_the_two_tensorflow_packages_is_installed():
+    # Both own the folder tensorflow/, and the one that comes second wins.
+    for system, machine in [("linux", "x86_64"), ("darwin", "arm64")]:
+        here = platform(system, machine, "3.12")
+        chosen = [p.name for p in pins() if p.name.startswith("tensorflow") and p.marker.evaluate(here)]
+        assert chosen == ["tensorflow-cpu" if system == "linux" else "tensorflow"]
+
+
+def test_the_gpu_extra_allows_the_tested_tensorflow():
+    (gpu,) = map(Requirement, PROJECT["optional-dependencies"]["gpu"])
+    versions = {str(pin.specifier) for pin in pins() if pin.name.startswith("tensorflow")}
+    assert len(versions) == 1, "the CPU and the other TensorFlow are not the same version"
+    assert gpu.specifier.contains(versions.pop().removeprefix("=="))
+
+
+def test_these_tests_run_on_the_pinned_versions():
+    wrong = []
+    for pin in pins():
+        if pin.marker is not None and not pin.marker.evaluate():
+            continue
+        name = pin.name
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            if name != "tensorflow-cpu":
+                raise
+            version = importlib.metadata.version("tensorflow")  # the environment of GPU=1
+        if not pin.specifier.contains(version, prereleases=True):
+            wrong.append(f"{name} {version}, tested {pin.specifier}")
+    assert not wrong, f"run `pip install -r requirements.txt`: {wrong}"
+
+
+@pytest.mark.parametrize("environment", ["environment.yml", "binder/environment.yml"])
+def test_conda_environments_name_no_version_but_pythons(environment):
+    content = yaml.safe_load((ROOT / environment).read_text())
+    assert content["name"] == "vaelib"
+    # Exactly this spelling: Binder does not understand a range and takes another Python in silence.
+    assert content["dependencies"][:2] == ["python=3.11", "pip"]
+    assert "3.11.9" in SpecifierSet(PROJECT["requires-python"])
+    references = [line.split(maxsplit=1) for line in pip_lines(environment)]
+    assert {option for option, _ in references} <= {"-r", "-e"}, "only references, no package of its own"
+    # pip reads them from the folder of the environment file.
+    files = [(ROOT / environment).parent / value for option, value in references if option == "-r"]
+    assert [file.resolve() for file in files] == [ROOT / "requirements.txt"]
+
+
+def test_the_conda_environment_installs_vaelib_and_binders_leaves_it_to_post_build():
+    assert "-e ." in pip_lines("environment.yml")
+    assert not [line for line in pip_lines("binder/environment.yml") if line.startswith("-e")]
+
+
+def test_the_makefile_names_no_version_of_a_package():
+    # Comments aside, and without sed's patterns, which carry no number.
+    lines = [line for line in (ROOT / "Makefile").read_text().splitlines() if not line.startswith("#")]
+    assert not [line for line in lines if re.search(r"[a-z\]][=<>~!]=+ *[0-9]", line)]
+    installs = [line for line in lines if "pip install" in line and "-e ." not in line and "build/uv" not in line]
+    assert installs and all(line.endswith("requirements.txt") for line in installs)
+    (lowest,) = re.findall(r"--python-version (\S+)", "\n".join(lines))
+    assert PROJECT["requires-python"] == f">={lowest}"
+
+
+@needs_make
+@pytest.mark.parametrize("arguments", [[], ["help"]])
+def test_make_lists_every_target(arguments):
+    output = subprocess.run([MAKE, *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.M)
+    assert re.findall(r"^make ([a-z]+) +\S", output, re.M) == phony.split()
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """An empty checkout with a Makefile, and a folder of programs that is all of PATH."""
+    for name in ["Makefile", "requirements.txt", "pyproject.toml"]:
+        shutil.copy2(ROOT / name, tmp_path / name)
+    (tmp_path / "bin").mkdir()
+    return tmp_path
+
+
+def add_python(checkout: Path, name: str, version: str | None):
+    """Put a program on PATH that answers as that Python does; None: as a version manager's dead shim does."""
+    program = checkout / "bin" / name
+    if version is None:
+        program.write_text("#!/bin/sh\nexit 127\n")
+    else:
+        # The Makefile's own question, asked of a Python that claims to be another version.
+        numbers = tuple(map(int, version.split(".")))
+        claim = f"import sys; sys.version_info = {numbers}; exec(sys.argv[1])"
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "{claim}" "$2"\n')
+    program.chmod(0o755)
+
+
+def plan(checkout: Path, *arguments: str) -> subprocess.CompletedProcess:
+    """Return what make would do, without doing it."""
+    environment = {"PATH": str(checkout / "bin")}
+    return subprocess.run([MAKE, "-n", *arguments], cwd=checkout, env=environment, capture_output=True, text=True)
+
+
+@needs_make
+@pytest.mark.parametrize(
+    "pythons, chosen",
+    [
+        ({"python3.12": None, "python3.11": "3.11.0", "python3": "3.10.4"}, "python3.11"),
+        ({"python3.12": "3.12.1", "python3.11": "3.11.0"}, "python3.12"),
+        ({"python3": "3.11.2"}, "python3"),
+        ({"python3": "3.13.0"}, "python3"),
+    ],
+)
+def test_make_takes_the_first_python_that_runs_and_fits(checkout, pythons, chosen):
+    for name, version in pythons.items():
+        add_python(checkout, name, version)
+    result = plan(checkout, "course")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[0].strip() == f"{chosen} -m venv .venv"
+
+
+@needs_make
+@pytest.mark.parametrize("pythons", [{}, {"python3.12": None, "python3": "3.10.4"}, {"python3": "3.14.0"}])
+def test_make_says_in_one_sentence_that_no_python_fits(checkout, pythons):
+    for name, version in pythons.items():
+        add_python(checkout, name, version)
+    result = plan(checkout, "course")
+    assert result.returncode != 0
+    assert len(result.stderr.splitlines()) == 1
+    assert "Python 3.11, 3.12 or 3.13 with its venv module is needed and was not found" in result.stderr
+
+
+@needs_make
+@pytest.mark.parametrize("target", ["course", "test", "lab", "outputs", "links"])
+def test_make_sets_the_environment_up_once_and_again_when_the_pins_change(checkout, target):
+    python = ["PYTHON=python3"]
+    assert "-r requirements.txt" in plan(checkout, target, *python).stdout
+    stamp = checkout / ".venv" / ".installed"
+    stamp.parent.mkdir()
+    stamp.touch()
+    second = plan(checkout, target, *python).stdout
+    assert "pip install" not in second and ".venv/bin/python -m" in second
+    for name in ["requirements.txt", "pyproject.toml"]:
+        later = stamp.stat().st_mtime + 10
+        os.utime(checkout / name, (later, later))
+        assert "pip install" in plan(checkout, target, *python).stdout
+        os.utime(checkout / name, (0, 0))
+
+
+@needs_make
+def test_make_with_gpu_keeps_to_an_environment_of_its_own_and_to_the_same_versions(checkout):
+    lines = plan(checkout, "course", "GPU=1", "PYTHON=python3").stdout.replace("\\\n", "").splitlines()
+    assert lines[-1].startswith(".venv-gpu/bin/python -m vaelib.course")
+    assert not [line for line in lines if ".venv/" in line]
+    (sed,) = [line.strip() for line in lines if line.strip().startswith("sed")]
+    (checkout / ".venv-gpu").mkdir()
+    subprocess.run(sed, shell=True, cwd=checkout, check=True)
+    before = (checkout / "requirements.txt").read_text().splitlines()
+    after = (checkout / ".venv-gpu" / "requirements.txt").read_text().splitlines()
+    (cpu,) = [line for line in before if line.startswith("tensorflow-cpu==")]
+    version = cpu.removeprefix("tensorflow-cpu==").split(" ")[0]
+    assert [line for line in after if line not in before] == [f"tensorflow[and-cuda]=={version}"]
+    assert not [line for line in after if line.startswith("tensorflow-cpu")]
+    assert len(after) == len(before) - 1
+
+
+@needs_make
+def test_make_turns_a_relative_data_folder_into_an_absolute_one(checkout):
+    (checkout / "Makefile").open("a").write("\nshow:\n\t@echo $$VAELIB_DATA\n")
+    for arguments, environment in [(["VAELIB_DATA=../data"], {}), ([], {"VAELIB_DATA": "../data"})]:
+        command = [MAKE, "show", *arguments]
+        result = subprocess.run(
+            command,
+            cwd=checkout,
+            env={"PATH": os.environ["PATH"], **environment},
+            capture_output=True,
+            text=True,
+        )
+        assert result.stdout.strip() == str(checkout.parent / "data")
+
+
+def test_the_licence_says_what_it_covers():
+    text = (ROOT / "LICENSE").read_text()
+    assert "MIT License" in text and "CC BY 4.0" in text
+    assert "https://creativecommons.org/licenses/by/4.0/" in text
+    assert 'THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND' in text
+    assert PROJECT["license"] == "MIT"
