@@ -10,6 +10,8 @@ from vaelib import evaluation
 from vaelib.likelihoods import Likelihood
 from vaelib.posteriors import normal_log_prob
 
+pytestmark = pytest.mark.usefixtures("seeded")
+
 NOISE = 0.5  # variance of the linear-Gaussian model's pixels
 
 

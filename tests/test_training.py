@@ -10,6 +10,8 @@ from vaelib import training
 from vaelib.posteriors import DiagonalNormal
 from vaelib.training import _row_blocks, _xla_is_faster
 
+pytestmark = pytest.mark.usefixtures("seeded")
+
 TERMS = ["loss", "reconstruction", "kl"]
 
 
@@ -314,6 +316,18 @@ def test_an_interrupt_in_the_first_epoch_gives_an_empty_history_and_no_older_one
     x = random_images(4)
     vae.fit(x, epochs=2, verbose=0)
     assert vae.fit(x, epochs=2, verbose=0, callbacks=[interrupt(0)]).history == {}
+
+
+def test_an_interrupt_before_the_first_epoch_gives_an_empty_history_too(vae, monkeypatch, capsys):
+    def press(**_):
+        raise KeyboardInterrupt
+
+    x = random_images(4)
+    vae.fit(x, verbose=0)
+    monkeypatch.setattr(vae, "_maybe_symbolic_build", press)
+    assert vae.fit(x, epochs=2).history == {}
+    assert capsys.readouterr().out == "interrupted before the training began\n"
+    assert vae._held == {}
 
 
 def test_an_interrupt_during_validation_keeps_the_epochs_before(vae):

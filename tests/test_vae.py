@@ -13,6 +13,8 @@ from scipy.special import expit
 import vaelib
 from vaelib.posteriors import DiagonalNormal
 
+pytestmark = pytest.mark.usefixtures("seeded")
+
 # Every pairing of these passes the contract tests below; a new part is one more name.
 NETWORKS = ["dense", "conv"]
 POSTERIORS = ["DiagonalNormal"]

@@ -69,7 +69,7 @@ class CompiledEpochs:
         self._assert_compile_called("fit")
         epochs = checks.positive_int("epochs", epochs)
         initial_epoch = kwargs.pop("initial_epoch", 0)
-        # A History of our own: Keras hands its one out after the first epoch, and an interrupt may come before.
+        # A History of our own: an interrupt may come before Keras has made its one.
         progress, history = Progress(epochs), keras.callbacks.History()
         callbacks = [*_as_list(callbacks), *([progress] if verbose != 0 else []), history]
         options = dict(epochs=epochs, callbacks=callbacks, verbose=0, initial_epoch=initial_epoch)

@@ -105,7 +105,10 @@ class CourseKernel(AsyncKernelManager):
     async def start_kernel(self, **kwargs):
         """Start, with figures shown in their cells and TensorFlow quiet, and watch the memory."""
         inline = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
-        kwargs["env"] = {**_QUIET, **kwargs.get("env", os.environ), **inline}
+        env = {**_QUIET, **kwargs.get("env", os.environ), **inline}
+        # The kernel runs in the notebook's folder: a relative folder must mean what it means here.
+        env |= {name: os.path.abspath(env[name]) for name in ("VAELIB_DATA", "VAELIB_CACHE") if env.get(name)}
+        kwargs["env"] = env
         # What the kernel says outside its cells is noise, unless it dies: then it is all there is.
         await super().start_kernel(**kwargs, stderr=self.messages)
         self.process.watch(self.provisioner.pid)

@@ -83,7 +83,7 @@ def draw_variances(ax, places, table, shift=0.0):
         variance, low, high = np.array([row[k] for row in table]).T
         where = np.asarray(places, float) + shift * (k - 1)
         bars = [variance - low, high - variance]
-        ax.errorbar(where, variance, bars, fmt=marker, color=colour, capsize=3, markersize=5, label=label)
+        ax.errorbar(where, variance, bars, fmt=marker, color=colour, capsize=5, markersize=4, label=label)
     return ax
 
 

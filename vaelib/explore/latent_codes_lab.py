@@ -25,9 +25,7 @@ def latent_codes_lab(models, x, labels, image_shape):
     Raises:
         ValueError: a model's codes are not of two dimensions.
     """
-    figure, axes = plt.subplots(
-        1, 2 * len(models), figsize=(4.6 * len(models), 2.7), width_ratios=[3, 2] * len(models)
-    )
+    figure, axes = plt.subplots(1, 2 * len(models), figsize=(4.6 * len(models), 2.7), width_ratios=[3, 2] * len(models))
     parts = []
     for i, (name, model) in enumerate(models.items()):
         parts.append(_Part(name, model, x, image_shape, axes[2 * i], axes[2 * i + 1], labels))
