@@ -103,7 +103,7 @@ def test_the_picture_changes_with_every_slider_and_the_readout_counts_what_lies_
     for change in ({"function": "sin z"}, {"mu": -1.0}, {"log_var": 0.5}, {"num_samples": 9}):
         assert np.mean(lab.frame(**change) != start) > 0.002, change
     assert np.array_equal(lab.frame(), start)
-    text = lab.text(function="exp z", mu=2.0, log_var=1.0)
+    text = lab.text(function="z²", mu=-2.0, log_var=-2.0)  # dots beyond both ends
     beyond = sum(int(np.sum(np.abs(dots) > WIDEST)) for dots in strips(lab))
     assert beyond > 10 and text.endswith(f"{beyond} dots lie outside")
 

@@ -112,7 +112,7 @@ def test_log_evidence_equals_adaptive_quadrature_and_the_counted_grid(vae):
     log_p = vae.log_evidence(x)
     density = lambda b, a: np.exp(vae.log_joint(x[0], np.array([a, b])))  # noqa: E731
     assert np.log(dblquad(density, -6, 6, -6, 6, epsabs=1e-12, epsrel=1e-7)[0]) == pytest.approx(log_p[0], abs=1e-5)
-    np.testing.assert_allclose(evidence_by_grid(vae, x[1], 201).log_evidence, log_p[1], atol=1e-9)
+    np.testing.assert_allclose(evidence_by_grid(vae, x[1], 151).log_evidence, log_p[1], atol=1e-9)
     draws = vae.log_likelihood(x[2], np.random.default_rng(9).standard_normal((200_000, 2)))
     error = np.exp(draws - log_p[2]).std() / np.sqrt(len(draws))
     assert abs(np.exp(logsumexp(draws) - np.log(len(draws)) - log_p[2]) - 1) < 4 * error

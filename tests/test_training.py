@@ -109,12 +109,12 @@ def test_compiled_epochs_train_as_keras_does(compiled, stock, n, batch_size):
 
 
 def test_blocks_of_any_length_train_alike(compiled, stock, monkeypatch):
-    monkeypatch.setattr(training, "STEPS_PER_BLOCK", 2)
+    monkeypatch.setattr(training, "EXAMPLES_PER_BLOCK", 6)
     assert_same_training(compiled, stock, random_images(16), batch_size=3)  # blocks of 2, 2 and 1 steps, a rest of 1
 
 
 def test_steps_per_execution_leaves_no_block_out(compiled, stock, monkeypatch):
-    monkeypatch.setattr(training, "STEPS_PER_BLOCK", 2)
+    monkeypatch.setattr(training, "EXAMPLES_PER_BLOCK", 4)
     monkeypatch.setattr(compiled.vae, "steps_per_execution", 3)
     assert_same_training(compiled, stock, random_images(16), batch_size=2, validation_batch_size=1)
 
@@ -143,8 +143,8 @@ def test_every_example_is_visited_exactly_once_per_epoch(n, batch_size, shuffle)
 
 
 def test_a_full_block_has_one_shape_whatever_its_number_of_steps():
-    shapes = {tuple(rows.shape) for rows, _ in _row_blocks(2307, 10, True)}
-    assert shapes == {(100, 10), (1, 7)}
+    shapes = {tuple(rows.shape) for rows, _ in _row_blocks(12_307, 10, True)}
+    assert shapes == {(training.EXAMPLES_PER_BLOCK // 10, 10), (1, 7)}
 
 
 def test_the_order_follows_kerass_seed():
@@ -400,14 +400,17 @@ def test_convolutions_leave_xla_out_on_a_cpu(make_vae, monkeypatch):
     assert _xla_is_faster(conv)
 
 
-def test_large_data_and_other_backends_take_keras_own_path(monkeypatch):
+def test_other_backends_take_keras_own_path(monkeypatch):
     x = random_images(4)
-    assert training._can_be_resident(x) and not training._can_be_resident(None)
-    monkeypatch.setattr(training, "LARGEST_RESIDENT", x.nbytes - 1)
-    assert not training._can_be_resident(x)
-    monkeypatch.setattr(training, "LARGEST_RESIDENT", x.nbytes)
+    assert training._can_be_compiled(x) and not training._can_be_compiled(None)
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    assert not training._can_be_resident(x)
+    assert not training._can_be_compiled(x)
+
+
+def test_the_data_are_not_copied(vae):
+    x, seen = random_images(40), []
+    vae.fit(x, verbose=0, callbacks=[Spy(on_epoch_end=lambda model, epoch: seen.append(model._held["train"] is x))])
+    assert seen == [True]
 
 
 # Bad input -----------------------------------------------------------------------------------------

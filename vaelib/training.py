@@ -1,12 +1,12 @@
 """Whole epochs in one compiled program, behind the ordinary `fit`.
 
 Keras runs one step at a time: it fetches a batch, starts a compiled step, reads the metrics back. For a small model
-that bookkeeping costs more than the mathematics. Here the data stay in memory, a shuffled list of row numbers goes in,
-and one XLA program gathers the batches and runs Keras's own `train_step` on each. Callbacks, history, validation and
-metrics are Keras's, unchanged; "batch" callbacks see a block of up to `STEPS_PER_BLOCK` steps as one.
+that bookkeeping costs more than the mathematics. Here NumPy gathers the shuffled examples of a whole block of steps, and
+one XLA program runs Keras's own `train_step` on each batch of the block. Callbacks, history, validation and metrics are
+Keras's, unchanged; "batch" callbacks see a block of up to `EXAMPLES_PER_BLOCK` examples as one.
 
-The only file of the model that uses TensorFlow. On another Keras backend, or for data that do not fit in memory, `fit`
-takes Keras's own path.
+The only file of the model that uses TensorFlow. On another Keras backend, or for data that are not an array, `fit` takes
+Keras's own path.
 """
 
 import keras
@@ -15,11 +15,8 @@ import numpy as np
 from vaelib import checks
 from vaelib.progress import Progress
 
-# Enough steps to make the bookkeeping vanish, few enough that an interrupt is answered at once.
-STEPS_PER_BLOCK = 100
-
-# Arrays above this size, in bytes, take Keras's own path.
-LARGEST_RESIDENT = 4 * 2**30
+# Enough examples to make the bookkeeping vanish, few enough that an interrupt is answered at once and memory stays low.
+EXAMPLES_PER_BLOCK = 5_000
 
 
 class CompiledEpochs:
@@ -87,12 +84,12 @@ class CompiledEpochs:
         else:
             validation_batch_size = checks.positive_int("validation_batch_size", validation_batch_size)
 
-        compiled = compiled_epochs and not kwargs and _can_be_resident(x) and not self.run_eagerly
+        compiled = compiled_epochs and not kwargs and _can_be_compiled(x) and not self.run_eagerly
         if compiled:
             self._hold("train", x)
             x = _row_blocks(len(x), batch_size, shuffle)
             options["shuffle"] = False  # the blocks come shuffled
-            if _can_be_resident(validation_data):
+            if _can_be_compiled(validation_data):
                 self._hold("test", validation_data)
                 validation_data = _row_blocks(len(validation_data), validation_batch_size, shuffle=False)
         else:
@@ -129,20 +126,20 @@ class CompiledEpochs:
         self._assert_compile_called("evaluate")
         if kwargs.get("_use_cached_eval_dataset"):  # the validation of fit, which has checked and held the data
             return super().evaluate(x, batch_size=batch_size, verbose=verbose, return_dict=return_dict, **kwargs)
-        resident = False
+        compiled = False
         if _is_array(x):
             x = self.likelihood.check(x)
             batch_size = min(checks.positive_int("batch_size", batch_size), len(x))
             if kwargs.get("sample_weight") is not None:
                 kwargs.setdefault("y", x)
-            resident = _can_be_resident(x) and not kwargs and not self.run_eagerly
+            compiled = _can_be_compiled(x) and not kwargs and not self.run_eagerly
         else:
             batch_size = None
             _check_first_batch(self.likelihood, x, "x")
         # A callback may evaluate other data in the middle of fit: the validation data come back afterwards.
         outer = self._held.get("test")
-        self._hold("test", x if resident else None)
-        if resident:
+        self._hold("test", x if compiled else None)
+        if compiled:
             x, batch_size = _row_blocks(len(x), batch_size, shuffle=False), None
         try:
             return super().evaluate(x, batch_size=batch_size, verbose=verbose, return_dict=return_dict, **kwargs)
@@ -171,9 +168,9 @@ class CompiledEpochs:
         self.test_function = self._block_runner("test", self.test_step, data)
 
     def _hold(self, phase, x):
-        """Keep the data of a phase in memory (None: nothing), and forget the function that would read other data."""
+        """Remember the data of a phase (None: nothing), and forget the function that would read other data."""
         if x is not None:
-            self._held[phase] = keras.ops.convert_to_tensor(x)
+            self._held[phase] = x
         elif self._held.pop(phase, None) is None:
             return  # Keras's own function, which reads nothing of ours, may stay
         setattr(self, f"{phase}_function", None)
@@ -191,17 +188,13 @@ class CompiledEpochs:
             if phase == "train":
                 self.optimizer.build(self.trainable_variables)
 
-            # One trace for all sizes of data, block and batch; XLA compiles each size it meets.
-            spec = [
-                tf.TensorSpec((None, *data.shape[1:]), data.dtype),
-                tf.TensorSpec((None, None), tf.int32),
-                tf.TensorSpec((), tf.int32),
-            ]
+            # One trace for all sizes of block and batch; XLA compiles each size it meets.
+            spec = [tf.TensorSpec((None, None, *data.shape[1:]), data.dtype), tf.TensorSpec((), tf.int32)]
 
             @tf.function(jit_compile=_xla_is_faster(self), autograph=False, input_signature=spec)
-            def run(x, rows, num_steps):
+            def run(block, num_steps):
                 def body(i):
-                    step(tf.gather(x, rows[i]))
+                    step(block[i])
                     return i + 1
 
                 # The metrics are the model's own variables: they add up by themselves from step to step.
@@ -212,7 +205,7 @@ class CompiledEpochs:
 
         def run_blocks(iterator):
             for _, (rows, num_steps) in zip(range(self.steps_per_execution), iterator, strict=False):
-                run(data, rows, num_steps)
+                run(data[rows.numpy()], num_steps)
             return self.get_metrics_result()
 
         return run_blocks
@@ -235,9 +228,9 @@ def _is_array(x):
     return x is not None and (isinstance(x, (np.ndarray, list)) or keras.ops.is_tensor(x))
 
 
-def _can_be_resident(x):
-    """Whether compiled epochs apply: an array of moderate size, the TensorFlow backend, one device."""
-    if keras.backend.backend() != "tensorflow" or not _is_array(x) or x.nbytes > LARGEST_RESIDENT:
+def _can_be_compiled(x):
+    """Whether compiled epochs apply: an array, the TensorFlow backend, one device."""
+    if keras.backend.backend() != "tensorflow" or not _is_array(x):
         return False
     import tensorflow as tf
 
@@ -262,7 +255,7 @@ def _row_blocks(n, batch_size, shuffle):
 
     batch_size = min(batch_size, n)
     full_steps, rest = divmod(n, batch_size)
-    height = min(STEPS_PER_BLOCK, full_steps)
+    height = min(max(EXAMPLES_PER_BLOCK // batch_size, 1), full_steps)
     # Seeded by keras.utils.set_random_seed, as Keras's own shuffling is.
     rng = np.random.default_rng(int(keras.random.randint((), 0, 2**31 - 1)))
 

@@ -190,6 +190,11 @@ SOURCE = [
         "slope * 0.5 * sigma**2 * eps]",
         "(7), (8): it is the slope of f(μ + σ ε) for each ε",
     ),
+    (
+        "lambda z: (f(z) * (z - mu) / sigma**2)",
+        "lambda z: (f(z) * (z - mu) / sigma)",
+        "variance of the score function, f = |z|",
+    ),
     ("best = mu**2 + 3 * sigma**2", "best = mu**2 + sigma**2", "(11): b* = μ² + 3σ² is where a search ends too"),
     ("d**2 * a**2 / sigma**2", "d * a**2 / sigma**2", "(12): the three variances in 32 dimensions"),
     (

@@ -74,7 +74,7 @@ def draw_posteriors(ax, mu, log_var):
     turn = np.linspace(0, 2 * np.pi, 61)
     circle = np.stack([np.cos(turn), np.sin(turn)])
     ax.plot(*(mu[..., None] + np.exp(0.5 * log_var)[..., None] * circle).transpose(1, 2, 0), color=Q, linewidth=0.8)
-    ax.plot(*circle, color=PRIOR, linewidth=3, linestyle="--")
+    ax.plot(*circle, color=PRIOR, linewidth=3, linestyle="--", zorder=1)  # below the posteriors
     ax.set(xlabel="$z_1$", ylabel="$z_2$", aspect="equal")
     return ax
 

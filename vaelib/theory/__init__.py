@@ -1,9 +1,10 @@
-"""The mathematics of the course in NumPy and SciPy: no neural network, nothing trained.
+"""The mathematics of the course in NumPy and SciPy: nothing here needs Keras.
 
 gaussian     log-densities, entropies, closed-form KL divergences
 toy_models   latent-variable models whose log p(x) and p(z|x) are exact (and inference.py)
 divergences  forward and reverse KL of a Gaussian to a target, and their minimisers
 gradients    score-function and pathwise estimators of the gradient of an expectation (and families.py)
+autoencoders a plain and a variational autoencoder small enough for gradients written by hand
 
 Everything is computed in float64 and in nats. Bad input gets a ValueError that names the argument.
 """

@@ -175,7 +175,7 @@ class VariationalAutoencoder(Autoencoder):
         z = gaussian.sample_diagonal(np.asarray(mu)[..., None, :], np.asarray(log_var)[..., None, :], eps)
         return self.log_likelihood(np.asarray(x)[..., None, :], z) @ weights
 
-    def log_evidence(self, x, points_per_dim=201, half_width=6.0):
+    def log_evidence(self, x, points_per_dim=151, half_width=6.0):
         """log p(x) = log ∫ p(z) p(x|z) dz as a grid sum, for a latent space of one or two dimensions, shape (n,).
 
         Args:
