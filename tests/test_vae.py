@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import stats
 from scipy.special import expit
 
 import vaelib
@@ -15,12 +16,23 @@ from vaelib.posteriors import DiagonalNormal
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
-# Every pairing of these passes the contract tests below; a new part is one more name.
+# A new part is one more name; the contract tests below run on pairings in which every two parts meet.
 NETWORKS = ["dense", "conv"]
-POSTERIORS = ["DiagonalNormal"]
-LIKELIHOODS = ["Bernoulli", "Normal"]
-PRIORS = ["StandardNormal"]
-PAIRINGS = list(itertools.product(NETWORKS, POSTERIORS, LIKELIHOODS, PRIORS))
+POSTERIORS = ["DiagonalNormal", "FullNormal"]
+LIKELIHOODS = ["Bernoulli", "ContinuousBernoulli", "Normal", "SharedNormal"]
+PRIORS = ["StandardNormal", "MixturePrior", "VampPrior"]
+
+
+def every_two_together(*kinds):
+    """Choose combinations so that every two parts of different kinds meet in at least one: far fewer than all."""
+    everything, chosen, met = list(itertools.product(*kinds)), [], set()
+    while any(news := [len(set(itertools.combinations(parts, 2)) - met) for parts in everything]):
+        chosen.append(everything[int(np.argmax(news))])
+        met |= set(itertools.combinations(chosen[-1], 2))
+    return chosen
+
+
+PAIRINGS = every_two_together(NETWORKS, POSTERIORS, LIKELIHOODS, PRIORS)
 
 
 # The loss and its gradient ---------------------------------------------------------------------------------------
@@ -261,7 +273,88 @@ def test_codes_may_be_whole_numbers_and_lists(vae):
     np.testing.assert_array_equal(vae.decode([[1, 2]]), vae.decode(np.array([[1.0, 2.0]])))
 
 
-# The contract: every pairing of parts ---------------------------------------------------------------------------------
+# A prior that shares the encoder -------------------------------------------------------------------------------------
+
+
+def test_the_vamp_prior_shares_the_encoder_and_its_weights_count_once(make_vae, images, tmp_path):
+    vae, plain = make_vae(prior="VampPrior"), make_vae()
+    posterior, params = vae.prior.components()
+    assert posterior is vae.posterior and [v.name for v in vae.prior.weights] == ["pseudo_inputs"]
+    np.testing.assert_array_equal(params, vae.encoder(vae.prior.pseudo_inputs))
+    assert vae.count_params() == plain.count_params() + 50 * 64
+    assert len({id(v) for v in vae.trainable_variables}) == len(vae.trainable_variables)
+    # Loaded and copied models have priors of their own: a change of their encoder reaches them, and nothing else.
+    vae.save(tmp_path / "vamp.keras")
+    z = np.zeros((1, 2), "float32")
+    before = float(vae.prior.log_prob(z)[0])
+    for other in (vaelib.load(tmp_path / "vamp.keras"), vaelib.VAE.from_config(vae.get_config())):
+        other.set_weights(vae.get_weights())
+        assert float(other.prior.log_prob(z)[0]) == pytest.approx(before, rel=1e-5)
+        other.encoder.set_weights([w + 1 for w in other.encoder.get_weights()])
+        assert abs(float(other.prior.log_prob(z)[0]) - before) > 0.1
+        assert float(vae.prior.log_prob(z)[0]) == before
+
+
+def test_training_moves_the_pseudo_inputs_and_keeps_them_pixels(make_vae, images, without_xla):
+    def prior(latent_dim):
+        return vaelib.VampPrior(latent_dim, 5, initial=images[:5])
+
+    vae = make_vae(prior=prior)
+    np.testing.assert_array_equal(vae.prior.pseudo_inputs, images[:5])
+    vae.compile(keras.optimizers.Adam(0.05))
+    vae.fit(images, epochs=3, batch_size=10, verbose=0)
+    pseudo_inputs = np.asarray(vae.prior.pseudo_inputs)
+    assert not np.array_equal(pseudo_inputs, images[:5])
+    assert pseudo_inputs.min() == 0 and pseudo_inputs.max() <= 1  # at so large a rate some would leave
+
+
+def test_a_vamp_prior_serves_one_encoder(make_vae):
+    vae, other = make_vae(prior="VampPrior"), make_vae()
+    vaelib.VAE(vae.encoder, other.decoder, vae.posterior, vae.likelihood, vae.prior)
+    with pytest.raises(ValueError, match="serves another encoder or posterior already; make a new VampPrior"):
+        vaelib.VAE(other.encoder, vae.decoder, vae.posterior, vae.likelihood, vae.prior)
+    with pytest.raises(ValueError, match=r"initial must have shape \(3, 8, 8\).*received \(3, 8, 7\)"):
+        make_vae(prior=lambda latent_dim: vaelib.VampPrior(latent_dim, 3, initial=np.zeros((3, 8, 7))))
+
+
+# Probabilistic PCA ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("posterior", POSTERIORS)
+def test_a_linear_vae_is_probabilistic_pca(make_vae, posterior, without_xla):
+    """The trained optimum against the maximum-likelihood solution of Tipping and Bishop 1999, equations 4, 7 and 8."""
+    rng = np.random.default_rng(0)
+    x = (rng.normal(size=(500, 2)) @ rng.normal(size=(2, 6)) + 0.6 * rng.normal(size=(500, 6)) + 1).astype("float32")
+    eigenvalues, vectors = np.linalg.eigh(np.cov(x.T, bias=True))
+    noise = eigenvalues[:4].mean()
+    covariance = noise * np.eye(6) + (vectors[:, 4:] * (eigenvalues[4:] - noise)) @ vectors[:, 4:].T
+    best = stats.multivariate_normal(x.mean(axis=0), covariance).logpdf(x).mean()
+
+    vae = make_vae("linear", posterior, "SharedNormal", shape=(6,))
+    rate = keras.optimizers.schedules.CosineDecay(0.03, 2000)
+    vae.compile(keras.optimizers.Adam(rate))
+    vae.fit(np.tile(x, (50, 1)), epochs=40, batch_size=500, verbose=0)
+    weight, bias = (v.numpy().astype(float) for v in vae.decoder.weights)
+    model = np.exp(float(vae.likelihood.log_var)) * np.eye(6) + weight.T @ weight
+    exact = stats.multivariate_normal(bias, model).logpdf(x).mean()
+    # No model of this family is better than the closed form; the trained one comes within a thousandth of a nat.
+    assert -1e-9 < best - exact < 1e-3
+    np.testing.assert_allclose(model, covariance, atol=0.03)
+    np.testing.assert_allclose(bias, x.mean(axis=0), atol=0.03)
+    elbos = np.array([vae.elbo(x, 100).mean() for _ in range(10)])
+    assert abs(elbos.mean() - best) < 4 * elbos.std(ddof=1) / np.sqrt(10) < 0.01
+    # The linear posterior is exact there, so that a single sample of p(x, z) / q(z|x) gives log p(x) with little noise.
+    weights = np.array([vae.log_evidence(x, 1) for _ in range(10)])
+    assert abs(weights.mean() - best) < 5e-3 and weights.std(axis=0).mean() < 0.1
+
+
+# The contract: pairings of parts ------------------------------------------------------------------------------------
+
+
+def test_every_two_parts_meet_in_a_pairing():
+    for kind, other in itertools.combinations([NETWORKS, POSTERIORS, LIKELIHOODS, PRIORS], 2):
+        for one, another in itertools.product(kind, other):
+            assert any(one in parts and another in parts for parts in PAIRINGS), (one, another)
 
 
 @pytest.fixture(scope="module", params=PAIRINGS, ids="-".join)
@@ -327,6 +420,7 @@ def test_contract_its_configuration_makes_it_again(pairing, images):
     z = vae.encode(images)
     np.testing.assert_array_equal(copy.encode(images), z)
     np.testing.assert_array_equal(copy.decode(z), vae.decode(z))
+    np.testing.assert_array_equal(copy.prior.log_prob(z), vae.prior.log_prob(z))
 
 
 LOAD = """
@@ -339,6 +433,7 @@ for name in sys.argv[2:]:
     vae = vaelib.load(f"{sys.argv[1]}/{name}.keras")
     state = [np.asarray(v) for v in vae.optimizer.variables]
     saved = dict(x=vae.decode(z), codes=vae.encode(images), beta=np.asarray(vae.beta), rate=state[1], steps=state[0])
+    saved["prior"] = np.asarray(vae.prior.log_prob(z))
     saved.update({f"state{i}": value for i, value in enumerate(state)})
     history = vae.fit(images, epochs=1, verbose=0) if name == sys.argv[2] else None
     saved["steps_after"] = np.asarray(vae.optimizer.iterations)
@@ -368,6 +463,7 @@ def test_saved_models_load_in_a_fresh_process_and_train_on(make_vae, images, tmp
         loaded = np.load(tmp_path / f"{name}.npz")
         np.testing.assert_allclose(loaded["x"], vae.decode(z), rtol=1e-6, atol=1e-7)
         np.testing.assert_allclose(loaded["codes"], vae.encode(images), rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(loaded["prior"], vae.prior.log_prob(z), rtol=1e-5)
         assert loaded["beta"] == 0.75 and loaded["steps"] == 6
         for i, value in enumerate(vae.optimizer.variables):
             np.testing.assert_array_equal(loaded[f"state{i}"], value)

@@ -31,6 +31,13 @@ def data_shape(name, value):
     return shape
 
 
+def increasing_pair(name, value):
+    """Return value as two finite, increasing floats, or raise ValueError."""
+    if np.shape(value) != (2,) or not -np.inf < value[0] < value[1] < np.inf:
+        raise ValueError(f"{name} must be two finite, increasing numbers; received {value!r}.")
+    return float(value[0]), float(value[1])
+
+
 def trailing_size(name, tensor, size, meaning):
     """Raise ValueError unless the last axis of tensor has the given size."""
     if len(tensor.shape) == 0 or tensor.shape[-1] != size:

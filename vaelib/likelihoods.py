@@ -87,13 +87,13 @@ class Bernoulli(Likelihood):
         advice = " Divide by 255." if 1 < high <= 255 and low >= 0 else " Rescale it."
         if x.dtype.kind != "f":
             raise ValueError(
-                f"{name} must hold floating-point numbers in [0, 1] for a Bernoulli likelihood; "
+                f"{name} must hold floating-point numbers in [0, 1] for a {type(self).__name__} likelihood; "
                 f"received dtype {x.dtype} with values from {low} to {high}."
                 + (advice if high > 1 or low < 0 else f" Call {name}.astype('float32').")
             )
         if low < 0 or high > 1:
             raise ValueError(
-                f"{name} must be scaled to [0, 1] for a Bernoulli likelihood; "
+                f"{name} must be scaled to [0, 1] for a {type(self).__name__} likelihood; "
                 f"received values from {low:g} to {high:g}.{advice}"
             )
         return x
@@ -132,6 +132,68 @@ class Bernoulli(Likelihood):
 
 
 @keras.saving.register_keras_serializable(package="vaelib")
+class ContinuousBernoulli(Bernoulli):
+    """Independent grey pixels in [0, 1] with density proportional to lambda^x (1 - lambda)^(1 - x).
+
+    The Bernoulli recipe for grey pixels plus the normaliser that it lacks, which makes it a density on [0, 1].
+    Its parameters are one tensor of logits of lambda, shape (batch, number of pixels); lambda is not the mean.
+    Source: Loaiza-Ganem and Cunningham 2019, equations 5 and 7.
+
+    Args:
+        data_shape: shape of one example, for example (28, 28).
+        seed: seed of the noise that `sample` draws.
+    """
+
+    def log_prob(self, x, params):
+        """Return log p(x|z), summed over the pixels.
+
+        Args:
+            x: tensor of shape (batch, *data_shape), pixels in [0, 1].
+            params: logits, shape (..., batch, number of pixels).
+
+        Returns:
+            Log-densities in nats, shape (..., batch).
+
+        Raises:
+            ValueError: a wrong shape, integers, or an array with pixels outside [0, 1].
+        """
+        return super().log_prob(x, params) + ops.sum(self.log_normaliser(params), axis=-1)
+
+    def log_normaliser(self, params):
+        """Return log C(lambda) of each pixel in nats, at least log 2, shape (..., batch, number of pixels)."""
+        logits = self._checked(params)
+        far = self._far_from_half(logits)
+        # The integral of exp(logits * x) over [0, 1] is (exp(logits) - 1) / logits. Near zero both its quotient and
+        # its gradient lose their digits, so a Taylor series, exact to float32, takes over.
+        square = ops.square(ops.clip(logits, -0.5, 0.5))
+        near_zero = 0.5 * logits + square * (1 / 24 - square * (1 / 2880 - square / 181440))
+        elsewhere = ops.relu(logits) + ops.log(-ops.expm1(-far) / far)
+        return ops.softplus(logits) - ops.where(ops.abs(logits) < 0.5, near_zero, elsewhere)
+
+    def mean(self, params):
+        """Return the pixels' means, which are not sigmoid(logits), shape (..., batch, *data_shape)."""
+        logits = self._checked(params)
+        far, near = self._far_from_half(logits), ops.clip(logits, -0.5, 0.5)
+        square = ops.square(near)
+        near_zero = 0.5 + near * (1 / 12 - square * (1 / 720 - square / 30240))
+        low = 1 / far + ops.exp(-far) / ops.expm1(-far)
+        return self._shaped(ops.where(ops.abs(logits) < 0.5, near_zero, ops.where(logits < 0, low, 1 - low)))
+
+    def sample(self, params):
+        """Draw grey images by the inverse of the distribution function, shape (..., batch, *data_shape)."""
+        logits = self._checked(params)
+        uniform = keras.random.uniform(ops.shape(logits), seed=self.seed_generator)
+        steepness = ops.maximum(ops.abs(logits), 1e-5)  # below it the density is flat to float32
+        dark = ops.clip(-ops.log1p(uniform * ops.expm1(-steepness)) / steepness, 0.0, 1.0)
+        return self._shaped(ops.where(logits < 0, dark, 1 - dark))
+
+    @staticmethod
+    def _far_from_half(logits):
+        # Where the series is used, any number that keeps the unused branch and its gradient finite.
+        return ops.maximum(ops.abs(logits), 0.5)
+
+
+@keras.saving.register_keras_serializable(package="vaelib")
 class Normal(Likelihood):
     """Independent normal pixels with a learned mean in [0, 1] and a learned, clipped variance each.
 
@@ -152,10 +214,7 @@ class Normal(Likelihood):
 
     def __init__(self, data_shape, log_var_range=(-5.0, 5.0), seed=None, **kwargs):
         super().__init__(data_shape, seed=seed, **kwargs)
-        if np.shape(log_var_range) != (2,) or not -math.inf < log_var_range[0] < log_var_range[1] < math.inf:
-            raise ValueError(f"log_var_range must be two finite, increasing numbers; received {log_var_range!r}.")
-        low, high = map(float, log_var_range)
-        self.log_var_range = (low, high)
+        self.log_var_range = checks.increasing_pair("log_var_range", log_var_range)
 
     def split(self, params):
         """Split the parameters into the pixels' means in [0, 1] and their clipped log-variances.
@@ -196,3 +255,45 @@ class Normal(Likelihood):
 
     def get_config(self):
         return {**super().get_config(), "log_var_range": self.log_var_range}
+
+
+@keras.saving.register_keras_serializable(package="vaelib")
+class SharedNormal(Likelihood):
+    """Independent normal values of any range, whose one learned variance they all share.
+
+    Its parameters are the means themselves, one tensor of shape (batch, number of values). The log-variance is a weight
+    of this part and trains with the networks. With a linear decoder the model is probabilistic PCA.
+    Source: Tipping and Bishop 1999, equation 2.
+
+    Args:
+        data_shape: shape of one example, for example (28, 20).
+        seed: seed of the noise that `sample` draws.
+    """
+
+    def __init__(self, data_shape, seed=None, **kwargs):
+        super().__init__(data_shape, seed=seed, **kwargs)
+        self.log_var = self.add_weight(name="log_var", shape=(), initializer="zeros")
+
+    def log_prob(self, x, params):
+        """Return log p(x|z), summed over the values.
+
+        Args:
+            x: tensor of shape (batch, *data_shape).
+            params: the means, shape (..., batch, number of values).
+
+        Returns:
+            Log-densities in nats, shape (..., batch).
+        """
+        if isinstance(x, np.ndarray):
+            x = self.check(x)
+        return normal_log_prob(self._flat(x), self._checked(params), self.log_var)
+
+    def mean(self, params):
+        """Return the means, shape (..., batch, *data_shape)."""
+        return self._shaped(self._checked(params))
+
+    def sample(self, params):
+        """Draw examples with noise, shape (..., batch, *data_shape)."""
+        mean = self.mean(params)
+        noise = keras.random.normal(ops.shape(mean), seed=self.seed_generator)
+        return mean + ops.exp(0.5 * self.log_var) * noise

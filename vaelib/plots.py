@@ -3,7 +3,7 @@
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from vaelib.checks import positive_int
 
@@ -230,7 +230,7 @@ def manifold_codes(per_side=15, coverage=0.98):
     if not 0 < coverage < 1:
         raise ValueError(f"coverage must be a probability between 0 and 1; received {coverage!r}.")
     edge = (1 - coverage) / 2
-    quantiles = norm.ppf(np.linspace(edge, 1 - edge, per_side)) if per_side > 1 else np.zeros(1)
+    quantiles = ndtri(np.linspace(edge, 1 - edge, per_side)) if per_side > 1 else np.zeros(1)
     z1, z2 = np.meshgrid(quantiles, quantiles[::-1])
     return np.stack([z1.ravel(), z2.ravel()], axis=1).astype("float32")
 
@@ -255,8 +255,8 @@ def manifold(decode, per_side=15, coverage=0.98, ax=None):
     ax.imshow(tile(images, rows=per_side, gap=0), vmin=0, vmax=1, cmap="gray", extent=(0, per_side, 0, per_side))
     ax.set_aspect(images.shape[1] / images.shape[2])
     shown = sorted({0, per_side // 2, per_side - 1})
-    ax.set_xticks([i + 0.5 for i in shown], [f"{z[i, 0]:.1f}" for i in shown])
-    ax.set_yticks([i + 0.5 for i in shown], [f"{z[-1 - i * per_side, 1]:.1f}" for i in shown])
+    ax.set_xticks([i + 0.5 for i in shown], [f"{z[i, 0]:.1f}".replace("-0.0", "0.0") for i in shown])
+    ax.set_yticks([i + 0.5 for i in shown], [f"{z[-1 - i * per_side, 1]:.1f}".replace("-0.0", "0.0") for i in shown])
     ax.set(xlabel="$z_1$", ylabel="$z_2$")
     return ax
 

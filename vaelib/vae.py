@@ -39,6 +39,7 @@ class VAE(CompiledEpochs, keras.Model):
         self.encoder, self.decoder = encoder, decoder
         self.posterior, self.likelihood, self.prior = posterior, likelihood, prior
         self._check_parts()
+        self.prior.connect(encoder, posterior)
         # A Python float would be frozen when the graph is traced.
         self._beta = self.add_weight(name="beta", shape=(), initializer="ones", trainable=False)
         self.beta = beta

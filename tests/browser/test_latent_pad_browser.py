@@ -1,0 +1,612 @@
+"""The latent pad in a real browser: its pixels, its keys, its pointer, and what it leaves behind.
+
+A page with a stand-in for the notebook's model, filled with the state of the real Python widget.
+"""
+
+import base64
+import http.server
+import itertools
+import json
+import os
+import shutil
+import threading
+
+import numpy as np
+import pytest
+
+from vaelib.explore.frames import ACTIVATIONS, NumpyDecoder, bernoulli_mean, normal_mean
+from vaelib.explore.latent_pad import LatentPad
+
+playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium was found on this machine")
+
+SHAPE = (6, 5)
+
+# A model as the notebook's front end gives it to the module. Its bytes begin at an odd address, as a message's may.
+PAGE = """<!doctype html><title>pads</title><link rel="icon" href="data:,"><body><script type="module">
+import pad from "/pad.js";
+function view(text) {
+  const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  const odd = new Uint8Array(bytes.length + 1);
+  odd.set(bytes, 1);
+  return new DataView(odd.buffer, 1, bytes.length);
+}
+class Model {
+  constructor(name, state) {
+    Object.assign(this, { name, state, listeners: [], saves: 0, sent: 0 });
+  }
+  get(key) { return this.state[key]; }
+  set(key, value) {
+    if (JSON.stringify(value) === JSON.stringify(this.state[key])) return;
+    this.state[key] = value;
+    this.tell(`change:${key}`);
+  }
+  on(event, listener) { this.listeners.push([event, listener]); }
+  off(event, listener) { this.listeners = this.listeners.filter(([e, l]) => e !== event || l !== listener); }
+  tell(event, ...values) { for (const [e, l] of [...this.listeners]) if (e === event) l(...values); }
+  save_changes() { this.saves++; this.saved = JSON.stringify(this.state.z); }
+  async send(content) {
+    this.sent++;
+    const body = JSON.stringify(content);
+    const answer = await fetch(`/kernel/${this.name}`, { method: "POST", body });
+    for (const [reply, buffers] of await answer.json()) this.tell("msg:custom", reply, buffers.map(view));
+  }
+}
+window.pads = {};
+for (const [name, { state, bytes }] of Object.entries(await (await fetch("/states")).json())) {
+  for (const [key, text] of Object.entries(bytes)) state[key] = view(text);
+  const el = document.createElement("div");
+  el.id = name;
+  document.body.append(el);
+  const model = new Model(name, state);
+  window.pads[name] = { model, cleanup: pad.render({ model, el }) };
+}
+window.frames_ = (n) => new Promise((done) => {
+  const next = (k) => (k ? requestAnimationFrame(() => next(k - 1)) : done());
+  next(n);
+});
+window.pixels = (name) => {
+  const canvas = document.querySelector(`#${name} .pictures canvas:last-child`);
+  return Array.from(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data);
+};
+window.ready = true;
+</script>"""
+
+
+def state_of(widget):
+    state = widget.get_state()
+    bytes_ = {key: base64.b64encode(value).decode() for key, value in state.items() if isinstance(value, bytes)}
+    names = ["names", "spec", "z", "marks"]
+    return {"state": {name: state[name] for name in names}, "bytes": bytes_}
+
+
+class Site:
+    """Serves the module, the style and the state of the widgets, and passes messages on to the widgets."""
+
+    def __init__(self):
+        site = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.answer(*site.contents[self.path.split("?")[0]])
+
+            def do_POST(self):
+                widget = site.widgets[self.path.rsplit("/", 1)[1]]
+                content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                replies = []
+                widget.send = lambda content, buffers=(): replies.append(
+                    [content, [base64.b64encode(b).decode() for b in buffers]]
+                )
+                widget._handle_custom_msg(content, [])
+                self.answer("application/json", json.dumps(replies))
+
+            def answer(self, kind, text):
+                self.send_response(200)
+                self.send_header("Content-Type", f"{kind}; charset=utf-8")
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            def log_message(self, *args):
+                pass
+
+        self.widgets, self.contents = {}, {}
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self.server.server_port}/"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def show(self, **widgets):
+        self.widgets = widgets
+        first = next(iter(widgets.values()))
+        style = f"<style>{first._css}</style>"
+        self.contents = {
+            "/": ("text/html", PAGE.replace("<body>", style + "<body>")),
+            "/pad.js": ("text/javascript", first.get_state()["_esm"]),
+            "/states": ("application/json", json.dumps({name: state_of(w) for name, w in widgets.items()})),
+        }
+
+
+@pytest.fixture(scope="module")
+def site():
+    site = Site()
+    yield site
+    site.server.shutdown()
+    site.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright_api.sync_playwright() as playwright:
+        # A proxy of the environment would be asked even for this machine's own address.
+        environment = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--no-proxy-server"], env=environment
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(site, browser):
+    """Open a page with the given pads; the test fails where the console or an address outside was used."""
+    pages = []
+
+    def open_page(touch=False, dark=False, **widgets):
+        site.show(**widgets)
+        page = browser.new_page(
+            has_touch=touch, color_scheme="dark" if dark else "light", viewport={"width": 1000, "height": 1400}
+        )
+        page.set_default_timeout(15_000)
+        complaints = []
+        page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda r: r.url.startswith((site.address, "data:")) or complaints.append(r.url))
+        pages.append((page, complaints))
+        page.goto(site.address)
+        page.wait_for_function("window.ready")
+        return page
+
+    yield open_page
+    for page, complaints in pages:
+        page.close()
+        assert complaints == []
+
+
+def numpy_decoder(latent_dim=2, seed=0, activation="tanh", mean=bernoulli_mean, units=8, shape=SHAPE):
+    """A decoder whose pictures vary strongly with z."""
+    rng = np.random.default_rng(seed)
+    size = int(np.prod(shape)) * (1 if mean is bernoulli_mean else 2)
+    kernel = rng.standard_normal((latent_dim, units)).astype("float32")
+    bias = rng.standard_normal(units).astype("float32")
+    last = rng.standard_normal((units, size)).astype("float32")
+    steps = [lambda h: h @ kernel + bias, ACTIVATIONS[activation], lambda h: h @ last]
+    return NumpyDecoder(steps, mean, shape, latent_dim)
+
+
+def z_of(page, name="a"):
+    return page.evaluate(f"pads.{name}.model.get('z')")
+
+
+def settle(page):
+    page.evaluate("frames_(3)")
+
+
+def set_z(page, z, name="a"):
+    """Set z as Python does; show the pixels after the next frames."""
+    page.evaluate(f"pads.{name}.model.set('z', {json.dumps(list(z))})")
+    settle(page)
+
+
+def require_pixels(page, decoder, z=None, name="a", levels=1.0):
+    """The canvas shows the NumPy decode of z, within some levels of 255, at every pixel, opaque."""
+    z = z_of(page, name) if z is None else z
+    rgba = np.array(page.evaluate(f"pixels('{name}')")).reshape(-1, 4)
+    expected = 255 * decoder(np.array([z], "float32"))[0]
+    expected = expected.reshape(-1, 3) if expected.ndim == 3 else expected.reshape(-1, 1)
+    assert rgba.shape[0] == expected.shape[0]
+    difference = np.abs(rgba[:, :3] - expected).max()
+    assert difference <= levels, f"the canvas differs by {difference:.2f} levels at z = {z}"
+    assert (rgba[:, 3] == 255).all()
+
+
+CODES = [[0, 0], [1, -1], [-2.5, 0.3], [3.1, 3.3], [-7, 9.5]]
+
+
+@pytest.mark.parametrize("mean", [bernoulli_mean, normal_mean])
+def test_the_canvas_equals_numpy(open_page, mean):
+    decoder = numpy_decoder(mean=mean, units=40, shape=(28, 20))
+    page = open_page(a=LatentPad(decoder, z=[0.5, 0.5]))
+    require_pixels(page, decoder, [0.5, 0.5])
+    pictures = []
+    for z in CODES:
+        set_z(page, z)
+        require_pixels(page, decoder, z)
+        pictures.append(page.evaluate("pixels('a')"))
+    assert len({tuple(picture) for picture in pictures}) == len(CODES)
+
+
+def test_every_activation_that_numpy_knows_runs_in_the_browser(open_page):
+    decoders = {f"a_{name}": numpy_decoder(activation=name, seed=i) for i, name in enumerate(ACTIVATIONS)}
+    pads = {name: LatentPad(decoder) for name, decoder in decoders.items()}
+    assert all(pad.runs_in_browser for pad in pads.values())
+    page = open_page(**pads)
+    for name, decoder in decoders.items():
+        for z in CODES:
+            set_z(page, z, name)
+            require_pixels(page, decoder, z, name)
+
+
+def test_half_precision_colour_and_one_or_five_dimensions(open_page):
+    decoders = {
+        "half": (numpy_decoder(), "float16"),
+        "line": (numpy_decoder(1), "float32"),
+        "five": (numpy_decoder(5, shape=(4, 3, 3)), "float32"),
+    }
+    points = np.random.default_rng(0).standard_normal((50, 5))
+    extra = {
+        "five": {"points": points, "labels": np.arange(50) % 10, "shown": (3, 1)},
+        "line": {"points": points[:, :1]},
+    }
+    page = open_page(**{n: LatentPad(d, dtype=t, **extra.get(n, {})) for n, (d, t) in decoders.items()})
+    for name, (decoder, dtype) in decoders.items():
+        for z in [np.linspace(-1, 2, decoder.latent_dim), np.full(decoder.latent_dim, -0.7)]:
+            set_z(page, z, name)
+            # Half precision keeps 11 bits of a weight.
+            require_pixels(page, decoder, name=name, levels=1 if dtype == "float32" else 3)
+    assert page.locator("#five input[type=range]").count() == 5
+    assert page.locator("#five .legend .entry").all_inner_texts() == [str(i) for i in range(10)]
+    page.locator("#five .plane").focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowRight")
+    settle(page)
+    np.testing.assert_allclose(z_of(page, "five"), [-0.7, -0.6, -0.7, -0.6, -0.7])
+    page.locator("#line .plane").focus()
+    for key in ["ArrowUp", "ArrowRight"]:
+        page.keyboard.press(key)
+    settle(page)
+    np.testing.assert_allclose(z_of(page, "line"), [-0.6])
+
+
+def test_the_points_lie_where_their_codes_are_in_their_colour(open_page):
+    pad = LatentPad(numpy_decoder(), z=[3, 3], points=[[-2, 1.5], [2.2, -1]], labels=[4, 7])
+    page = open_page(a=pad)
+    for (x, y), colour in zip([(-2, 1.5), (2.2, -1)], pad.spec["colours"], strict=False):
+        rgb = page.evaluate(
+            """([x, y]) => {
+              const plane = document.querySelector(".plane");
+              const at = (v) => Math.floor(((v + 3.5) / 7) * plane.width);
+              return Array.from(plane.getContext("2d").getImageData(at(x), at(-y), 1, 1).data);
+            }""",
+            [x, y],
+        )
+        pure = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)])
+        # Drawn at 60 % over white; pixels at the edge of the little square mix more white in.
+        assert np.abs(np.array(rgb[:3]) - (0.6 * pure + 0.4 * 255)).max() < 3
+
+
+def test_arrow_keys_move_the_point_and_the_pixels(open_page):
+    decoder = numpy_decoder()
+    page = open_page(a=LatentPad(decoder, names=("pose", "humour")))
+    page.evaluate("document.addEventListener('keydown', (e) => (window.leaked ||= e.key.startsWith('Arrow')))")
+    before = page.evaluate("pixels('a')")
+    page.locator(".plane").focus()
+    for key in ["ArrowRight", "ArrowRight", "ArrowUp", "Shift+ArrowDown"]:
+        page.keyboard.press(key)
+    settle(page)
+    np.testing.assert_allclose(z_of(page), [0.2, -0.4])
+    require_pixels(page, decoder)
+    assert page.evaluate("pixels('a')") != before
+    assert page.evaluate("window.leaked") is False, "the notebook would have moved to another cell"
+    for _ in range(10):
+        page.keyboard.press("Shift+ArrowRight")
+    settle(page)
+    np.testing.assert_allclose(z_of(page), [3.5, -0.4])  # the edge of the plane
+
+
+def drag(page, path, box):
+    """Drag through places given as shares of the plane, from its upper left corner."""
+    places = [(box["x"] + 1 + x * (box["width"] - 2), box["y"] + 1 + y * (box["height"] - 2)) for x, y in path]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place)
+    page.mouse.up()
+
+
+def test_a_drag_of_300_steps_ends_at_the_right_code_and_leaves_no_queue(open_page):
+    decoder = numpy_decoder(units=200, shape=(28, 28))
+    page = open_page(a=LatentPad(decoder))
+    page.evaluate(
+        """() => {
+          window.draws = 0;
+          const put = CanvasRenderingContext2D.prototype.putImageData;
+          CanvasRenderingContext2D.prototype.putImageData = function (...a) { window.draws++; put.apply(this, a); };
+          window.ticks = 0;
+          const tick = () => (window.ticks++, requestAnimationFrame(tick));
+          requestAnimationFrame(tick);
+        }"""
+    )
+    angle = np.linspace(0, 2.5 * np.pi, 301)
+    path = [(0.5 + 0.4 * np.cos(a), 0.5 - 0.4 * np.sin(a)) for a in angle]
+    saves = page.evaluate("pads.a.model.saves")
+    drag(page, path, page.locator(".plane").bounding_box())
+    settle(page)
+    np.testing.assert_allclose(z_of(page), [0, 0.4 * 7], atol=0.03)  # a pixel is 0.022
+    require_pixels(page, decoder)
+    draws, ticks = page.evaluate("[window.draws, window.ticks]")
+    assert 1 < draws <= min(301, ticks + 1), "at most one drawing per frame"
+    page.evaluate("frames_(5)")
+    assert page.evaluate("window.draws") == draws, "drawings were still queued when the drag had ended"
+    page.wait_for_timeout(150)
+    assert saves < page.evaluate("pads.a.model.saves") < 150, "the kernel must not hear of every step"
+    assert json.loads(page.evaluate("pads.a.model.saved")) == z_of(page)
+    # The button is up: the pointer passes and nothing moves.
+    before = z_of(page)
+    page.mouse.move(5, 5)
+    page.mouse.move(100, 100)
+    settle(page)
+    assert z_of(page) == before
+
+
+def test_a_touch_moves_the_point(open_page):
+    decoder = numpy_decoder()
+    page = open_page(touch=True, a=LatentPad(decoder))
+    box = page.locator(".plane").bounding_box()
+    page.touchscreen.tap(box["x"] + 0.75 * box["width"], box["y"] + 0.75 * box["height"])
+    settle(page)
+    np.testing.assert_allclose(z_of(page), [1.75, -1.75], atol=0.03)
+    require_pixels(page, decoder)
+    assert page.evaluate("getComputedStyle(document.querySelector('.plane')).touchAction") == "none"
+
+
+def test_range_inputs_move_the_point_by_keyboard(open_page):
+    decoder = numpy_decoder(3)
+    page = open_page(a=LatentPad(decoder, names=("pose", "humour", "light"), z=[0, 0.5, 0]))
+    page.get_by_label("light", exact=True).focus()
+    for _ in range(7):
+        page.keyboard.press("ArrowRight")
+    settle(page)
+    np.testing.assert_allclose(z_of(page), [0, 0.5, 0.07], atol=1e-9)
+    require_pixels(page, decoder)
+    assert page.locator(".slider .value").all_inner_texts() == ["0.00", "0.50", "0.07"]
+    page.keyboard.press("Home")
+    settle(page)
+    np.testing.assert_allclose(z_of(page), [0, 0.5, -3.5])
+
+
+def test_python_moves_the_point_and_the_plane_grows(open_page):
+    decoder = numpy_decoder()
+    page = open_page(a=LatentPad(decoder))
+    slider = page.get_by_label("z1", exact=True)
+    assert slider.get_attribute("max") == "3.5"
+    set_z(page, [-6.2, 1])
+    require_pixels(page, decoder, [-6.2, 1])
+    assert slider.get_attribute("max") == "6.5" and slider.input_value() == "-6.2"
+    assert page.evaluate("pads.a.model.saves") == 0, "what came from Python need not go back"
+
+
+def test_screen_readers_get_the_current_code(open_page):
+    page = open_page(a=LatentPad(numpy_decoder(), names=("pose", "humour"), z=[1, -0.5], alt="A face."))
+    labels = [canvas.get_attribute("aria-label") for canvas in page.get_by_role("img").all()]
+    assert labels == [
+        "Latent plane, pose 1.00, humour \u22120.50. Arrow keys move the point.",
+        "A face. At pose 1.00, humour \u22120.50.",
+    ]
+    set_z(page, [0, 2])
+    assert page.get_by_role("img").last.get_attribute("aria-label") == "A face. At pose 0.00, humour 2.00."
+    playwright_api.expect(page.locator("[aria-live=polite]")).to_have_text("pose 0.00, humour 2.00")
+    assert page.get_by_role("slider").count() == 2
+
+
+def test_sample_the_prior(open_page):
+    decoder = numpy_decoder(3)
+    page = open_page(a=LatentPad(decoder))
+    draws = []
+    for _ in range(60):
+        page.get_by_role("button", name="Sample the prior").click()
+        draws.append(z_of(page))
+    settle(page)
+    require_pixels(page, decoder)
+    draws = np.array(draws)
+    assert len(np.unique(draws)) == draws.size
+    # 180 draws: mean 0 and variance 1, each within five standard errors.
+    assert abs(draws.mean()) < 5 / np.sqrt(180)
+    assert abs(draws.var() - 1) < 5 * np.sqrt(2 / 180)
+
+
+def test_the_walk_goes_smoothly_from_mark_to_mark(open_page):
+    decoder = numpy_decoder()
+    page = open_page(a=LatentPad(decoder))
+    walk = page.get_by_role("button", name="Walk between the marks")
+    assert walk.is_disabled()
+    marks = [[0, 0], [1, 0.5], [-1, 1]]
+    for z in marks:
+        set_z(page, z)
+        page.get_by_role("button", name="Mark this point").click()
+    assert page.evaluate("pads.a.model.get('marks')") == marks
+    page.evaluate("window.path = []; pads.a.model.on('change:z', () => path.push(pads.a.model.get('z')))")
+    walk.click()
+    assert page.get_by_role("button", name="Stop").count() == 1
+    walk = page.get_by_role("button", name="Walk between the marks")
+    walk.wait_for()  # the label comes back at the end
+    settle(page)
+    np.testing.assert_allclose(z_of(page), marks[-1], atol=1e-9)
+    require_pixels(page, decoder)
+    path = np.array(page.evaluate("path"))
+    assert len(path) > 5
+    for x, y in path:  # every point lies on one of the two straight pieces
+        first = abs(y - 0.5 * x) < 1e-6 and -1e-6 <= x <= 1 + 1e-6
+        second = abs(y - (0.5 + (1 - x) / 4)) < 1e-6 and -1 - 1e-6 <= x <= 1 + 1e-6
+        assert first or second
+    page.get_by_role("button", name="Clear the marks").click()
+    assert page.evaluate("pads.a.model.get('marks')") == [] and walk.is_disabled()
+
+
+def test_two_pads_do_not_disturb_each_other(open_page):
+    decoders = {"a": numpy_decoder(seed=0), "b": numpy_decoder(seed=1)}
+    page = open_page(**{name: LatentPad(decoder) for name, decoder in decoders.items()})
+    page.locator("#a .plane").focus()
+    page.keyboard.press("ArrowRight")
+    drag(page, [(0.5, 0.5), (0.25, 0.5)], page.locator("#b .plane").bounding_box())
+    settle(page)
+    np.testing.assert_allclose(z_of(page, "a"), [0.1, 0])
+    np.testing.assert_allclose(z_of(page, "b"), [-1.75, 0], atol=0.03)
+    for name, decoder in decoders.items():
+        require_pixels(page, decoder, name=name)
+    page.evaluate("pads.a.cleanup()")
+    page.locator("#b .plane").focus()
+    page.keyboard.press("ArrowUp")
+    settle(page)
+    require_pixels(page, decoders["b"], name="b")
+    assert z_of(page, "b")[1] > 0.05
+
+
+def test_closing_frees_listeners_and_stops_the_drawing(open_page):
+    page = open_page(a=LatentPad(numpy_decoder(), z=[1, 1]))
+    for z in [[0, 0], [1, 1]]:
+        set_z(page, z)
+        page.get_by_role("button", name="Mark this point").click()
+    page.get_by_role("button", name="Walk between the marks").click()
+    settle(page)
+    result = page.evaluate(
+        """async () => {
+          const { model, cleanup } = pads.a;
+          const plane = document.querySelector(".plane");
+          const slider = document.querySelector("input");
+          let frames = 0;
+          const request = window.requestAnimationFrame;
+          const before = model.listeners.length;
+          cleanup();
+          window.requestAnimationFrame = (f) => (frames++, request(f));
+          const z = JSON.stringify(model.get("z"));
+          const saves = model.saves;
+          plane.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight" }));
+          slider.value = 2;
+          slider.dispatchEvent(new Event("input"));
+          model.set("z", [2, 2]);
+          document.body.setAttribute("data-jp-theme-light", "false");
+          await new Promise((done) => setTimeout(done, 200));
+          return {
+            before, after: model.listeners.length, frames, z: JSON.stringify(model.get("z")),
+            saves: model.saves - saves, left: document.querySelectorAll("#a *").length, saved: model.saved === z,
+          };
+        }"""
+    )
+    assert result == {
+        "before": 3, "after": 0, "frames": 0, "z": "[2,2]", "saves": 0, "left": 0, "saved": True,
+    }  # fmt: skip
+
+
+def test_the_dark_theme_is_followed(open_page):
+    corner = "Array.from(document.querySelector('.plane').getContext('2d').getImageData(3, 30, 1, 1).data.slice(0, 3))"
+    page = open_page(a=LatentPad(numpy_decoder()))
+    assert page.evaluate(corner) == [255, 255, 255]
+    # As JupyterLab does it: other values of its variables, and a mark on the body.
+    page.evaluate(
+        """() => {
+          document.documentElement.style.setProperty("--jp-layout-color0", "#112233");
+          document.body.setAttribute("data-jp-theme-light", "false");
+        }"""
+    )
+    settle(page)
+    assert page.evaluate(corner) == [0x11, 0x22, 0x33]
+    page = open_page(dark=True, a=LatentPad(numpy_decoder()))
+    assert page.evaluate(corner) == [0x16, 0x16, 0x16]
+
+
+class Waves:
+    """A decoder that the browser does not know, with the face of a NumpyDecoder."""
+
+    latent_dim = 2
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, z):
+        self.calls += 1
+        return 0.5 + 0.5 * np.sin(np.arange(30).reshape(SHAPE) * z[:, 0, None, None] + z[:, 1, None, None])
+
+
+def test_what_the_browser_cannot_run_the_kernel_decodes_one_question_at_a_time(open_page):
+    waves = Waves()
+    pad = LatentPad(waves, z=[0.3, 0.3])
+    page = open_page(a=pad)
+    require_pixels(page, Waves(), [0.3, 0.3])
+    assert "each picture comes from the Python kernel" in page.locator(".status").inner_text()
+    page.evaluate(
+        """() => {
+          let open = 0;
+          window.most = 0;
+          const { model } = pads.a;
+          const send = model.send.bind(model);
+          model.send = async (content) => {
+            window.most = Math.max(window.most, ++open);
+            // A kernel on another machine; the answer's own handler may ask again, after this one is over.
+            await new Promise((done) => setTimeout(done, 30));
+            open--;
+            return send(content);
+          };
+        }"""
+    )
+    angle = np.linspace(0, np.pi, 60)
+    path = [(0.5 + 0.4 * np.cos(a), 0.5 - 0.4 * np.sin(a)) for a in angle]
+    drag(page, path, page.locator(".plane").bounding_box())
+    page.wait_for_timeout(500)
+    require_pixels(page, Waves())
+    np.testing.assert_allclose(z_of(page), [-2.8, 0], atol=0.03)
+    assert page.evaluate("window.most") == 1
+
+
+def test_an_error_of_the_kernels_decoder_is_shown(open_page):
+    def fragile(z):
+        if z[0, 0] > 1:
+            raise RuntimeError("too far to the right")
+        return np.full((1, *SHAPE), 0.5)
+
+    pad = LatentPad(fragile, latent_dim=2)
+    pad._msg_callbacks.register_callback(lambda *args: None)
+    page = open_page(a=pad)
+    set_z(page, [2, 0])
+    playwright_api.expect(page.locator(".status")).to_have_text("RuntimeError: too far to the right")
+    set_z(page, [0, 0])
+    playwright_api.expect(page.locator(".status")).to_contain_text("each picture comes from the Python kernel")
+
+
+def test_a_broken_state_is_named_on_the_page(open_page):
+    pad = LatentPad(numpy_decoder())
+    pad.set_trait("weights", pad.weights[:-4])
+    page = open_page(a=pad)
+    assert "The decoder cannot run: " in page.locator(".status").inner_text()
+
+
+def test_the_time_from_key_to_pixels(open_page, capsys):
+    """A measurement, printed and not asserted: it depends on the machine."""
+    rng = np.random.default_rng(0)
+    sizes = [2, 500, 500, 784]
+    kernels = [rng.standard_normal(s).astype("float32") / np.float32(np.sqrt(s[0])) for s in itertools.pairwise(sizes)]
+    steps = []
+    for i, kernel in enumerate(kernels):
+        steps += [lambda h, kernel=kernel: h @ kernel] + [ACTIVATIONS["relu"]] * (i < 2)
+    decoder = NumpyDecoder(steps, bernoulli_mean, (28, 28), 2)
+    page = open_page(a=LatentPad(decoder))
+    page.evaluate(
+        """() => {
+          window.times = [];
+          let pressed;
+          document.addEventListener("keydown", () => (pressed = performance.now()), { capture: true });
+          const put = CanvasRenderingContext2D.prototype.putImageData;
+          CanvasRenderingContext2D.prototype.putImageData = function (...a) {
+            put.apply(this, a);
+            times.push(performance.now() - pressed);
+          };
+        }"""
+    )
+    page.locator(".plane").focus()
+    for _ in range(30):
+        page.keyboard.press("ArrowRight")
+        settle(page)
+    require_pixels(page, decoder)
+    times = np.array(page.evaluate("times"))
+    assert len(times) == 30
+    with capsys.disabled():
+        print(f"\nkey to pixels, 2-500-500-784: median {np.median(times):.1f} ms, largest {times.max():.1f} ms")
