@@ -251,7 +251,7 @@ def manifold(decode, per_side=15, coverage=0.98, ax=None):
     images = np.asarray(decode(z))
     if ax is None:
         height, width = images.shape[1:3]
-        ax = plt.subplots(figsize=(8 * width / max(height, width), 8 * height / max(height, width)))[1]
+        ax = plt.subplots(figsize=(6.5 * width / max(height, width), 6.5 * height / max(height, width)))[1]
     ax.imshow(tile(images, rows=per_side, gap=0), vmin=0, vmax=1, cmap="gray", extent=(0, per_side, 0, per_side))
     ax.set_aspect(images.shape[1] / images.shape[2])
     shown = sorted({0, per_side // 2, per_side - 1})

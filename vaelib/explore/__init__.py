@@ -4,6 +4,7 @@ import importlib
 
 _HOME_OF = {
     "Lab": "lab",
+    "LatentPad": "latent_pad",
     "LatentSliders": "sliders",
     "latent_sliders": "sliders",
     "NumpyDecoder": "frames",

@@ -7,6 +7,7 @@ const SEGMENT = 1500;
 const ANSWER_WITHIN = 10000;
 const SPEAK_AFTER = 400;
 const STEP = 0.1;
+const NAVIGATION = new Set(["ArrowLeft", "ArrowRight", "ArrowDown", "ArrowUp", "Home", "End", "PageUp", "PageDown"]);
 
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
 
@@ -94,9 +95,9 @@ function render({ model, el }) {
   const on = (target, event, listener) => target.addEventListener(event, listener, { signal: closing.signal });
 
   // ---- The page's elements
-  const root = element(el, "div", "vaelib-pad", {
-    role: "group", "aria-label": "Latent pad", "data-lm-suppress-shortcuts": "true", // JupyterLab: our arrow keys
-  });
+  const root = element(el, "div", "vaelib-pad", { role: "group", "aria-label": "Latent pad" });
+  // The notebook has arrow keys of its own, which would move to another cell: the pad's are not for it.
+  on(root, "keydown", (event) => NAVIGATION.has(event.key) && event.stopPropagation());
   const pictures = element(root, "div", "pictures");
   const ratio = Math.max(1, window.devicePixelRatio || 1);
   const plane = element(pictures, "canvas", "plane", {
@@ -372,9 +373,7 @@ function render({ model, el }) {
   on(plane, "keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || !(event.key in ARROWS)) return;
     const [dimension, sign] = ARROWS[event.key];
-    // The notebook has arrow keys of its own: the pad's are not for it.
-    event.preventDefault();
-    event.stopPropagation();
+    event.preventDefault(); // the page would scroll
     stop();
     const step = sign * STEP * (event.shiftKey ? 5 : 1);
     move(z.map((old, i) => (i === dimension ? within(old + step, reach) : old)));
