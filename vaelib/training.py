@@ -1,12 +1,12 @@
-"""Whole epochs in one compiled program, behind the ordinary `fit`.
+"""Whole blocks of steps in one compiled program, behind the ordinary `fit`.
 
 Keras runs one step at a time: it fetches a batch, starts a compiled step, reads the metrics back. For a small model
-that bookkeeping costs more than the mathematics. Here NumPy gathers the shuffled examples of a whole block of steps, and
-one XLA program runs Keras's own `train_step` on each batch of the block. Callbacks, history, validation and metrics are
-Keras's, unchanged; "batch" callbacks see a block of up to `EXAMPLES_PER_BLOCK` examples as one.
+that bookkeeping costs more than the mathematics. Here NumPy gathers the shuffled examples of a whole block of steps,
+and one XLA program runs Keras's own `train_step` on each batch of the block. Callbacks, history, validation and metrics
+are Keras's, unchanged; "batch" callbacks see a block of up to `EXAMPLES_PER_BLOCK` examples as one.
 
-The only file of the model that uses TensorFlow. On another Keras backend, or for data that are not an array, `fit` takes
-Keras's own path.
+The only file of the model that uses TensorFlow. On another Keras backend, or for data that are not an array, `fit`
+takes Keras's own path.
 """
 
 import keras
