@@ -9,6 +9,11 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 import numpy as np
 import pytest
+from hypothesis import settings
+
+# The same examples on every run: a red test stays red until somebody mends it.
+settings.register_profile("course", derandomize=True, deadline=None)
+settings.load_profile("course")
 
 SHAPE = (8, 8)
 
