@@ -3,12 +3,22 @@
 The public names load on first use: `import vaelib` costs nothing, and `vaelib.theory` never brings Keras in.
 """
 
+import contextlib
+import ctypes
 import importlib
 import os
+import sys
 
 # TensorFlow writes to stderr at C level, into the notebooks' outputs. These two, set before its import, keep it quiet.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+# Each matrix product of a training step takes scratch memory and frees it. glibc would hand it back to the system each
+# time, and the page faults that follow cost a quarter of the training time: let it keep 64 MiB in hand. It must be told
+# before TensorFlow starts its threads. Other C libraries do not have the call.
+if sys.platform == "linux":
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).mallopt(-2, 64 * 2**20)  # M_TOP_PAD
 
 __version__ = "0.1.0"
 

@@ -9,10 +9,6 @@ The only file of the model that uses TensorFlow. On another Keras backend, or fo
 takes Keras's own path.
 """
 
-import ctypes
-import functools
-import platform
-
 import keras
 import numpy as np
 
@@ -189,7 +185,6 @@ class CompiledEpochs:
         import tensorflow as tf
 
         if phase not in self._epoch_programs:
-            _keep_freed_memory()
             if phase == "train":
                 self.optimizer.build(self.trainable_variables)
 
@@ -240,18 +235,6 @@ def _can_be_compiled(x):
     import tensorflow as tf
 
     return not tf.distribute.has_strategy()
-
-
-@functools.cache
-def _keep_freed_memory(pad=16 * 2**20):
-    """Ask glibc to keep a few freed megabytes in hand; other C libraries are left alone.
-
-    Each matrix product of a step takes scratch memory and frees it. By default glibc hands it back to the system each
-    time, and the page faults of the next step cost up to a quarter of the training time.
-    """
-    top_pad = -2  # M_TOP_PAD in malloc.h
-    if platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL(None).mallopt(top_pad, pad)
 
 
 def _xla_is_faster(model):
