@@ -55,7 +55,7 @@ links: $(READY) ## Write every Binder and Colab link again from the address in v
 
 lock: build/uv/bin/uv ## Write requirements.txt from pyproject.toml (ARGS="--upgrade" for the newest versions)
 	build/uv/bin/uv pip compile pyproject.toml --output-file requirements.txt --quiet \
-		--universal --python-version 3.11 --extra cpu --extra course --extra test \
+		--universal --python-version 3.11 --extra cpu --extra course --extra classroom --extra site --extra test \
 		--no-annotate --custom-compile-command 'make lock' $(ARGS)
 
 clean: ## Remove build/ and the caches (the environment stays: rm -rf .venv for that)
