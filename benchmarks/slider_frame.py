@@ -51,7 +51,8 @@ def new_figure(image):
     plt.close(figure)
 
 
-def main():
+def measure():
+    """Print both tables and return their milliseconds."""
     likelihood = Normal((28, 20))
     decoder = dense_decoder(2, likelihood.params_size)
     sliders = latent_sliders(types.SimpleNamespace(decoder=decoder, likelihood=likelihood), names=("pose", "humour"))
@@ -60,13 +61,13 @@ def main():
         params = decoder.predict(np.array([[0.01 * i, 0.0]], "float32"), verbose=0)
         return normal_mean(params).reshape(28, 20)
 
-    rows = {
+    decoder_rows = {
         "latent sliders": milliseconds(mover(sliders, "pose"), 300),
         "  forward pass of it": milliseconds(lambda i: sliders.decode(np.array([[0.01 * i, 0.0]])), 300),
         "model.predict alone": milliseconds(predicted, 20),
         "model.predict + a new figure": milliseconds(lambda i: new_figure(predicted(i)), 20),
     }
-    report("one frame of a 2-200-560 decoder", rows, rows["latent sliders"])
+    report("one frame of a 2-200-560 decoder", decoder_rows, decoder_rows["latent sliders"])
 
     lab, scratch = gaussian_lab(), gaussian_lab()
     for artist in scratch.moving:
@@ -76,16 +77,17 @@ def main():
         scratch.update(mu=0.01 * i, log_var=0.0)
         scratch.figure.savefig(io.BytesIO(), format="png")
 
-    rows = {"Lab": milliseconds(mover(lab, "mu"), 60), "the whole figure drawn again": milliseconds(redraw, 10)}
-    report("one frame of a lab, three axes", rows, rows["Lab"])
+    lab_rows = {"Lab": milliseconds(mover(lab, "mu"), 60), "the whole figure drawn again": milliseconds(redraw, 10)}
+    report("one frame of a lab, three axes", lab_rows, lab_rows["Lab"])
+    return {"decoder": decoder_rows, "lab": lab_rows}
 
 
 def report(title, rows, ours):
     """Print one line per way, its milliseconds and how many of our frames fit in."""
-    print(f"{title:34s} {'ms':>8s} {'ratio':>8s}")
+    print(f"\n{title:34s} {'ms':>8s} {'ratio':>8s}")
     for name, value in rows.items():
         print(f"{name:34s} {value:8.3f} {value / ours:8.2f}")
 
 
 if __name__ == "__main__":
-    main()
+    measure()

@@ -1,5 +1,6 @@
 """Checks of what comes in: each error names the argument, what was expected, what came, and what to do."""
 
+import math
 import operator
 
 import numpy as np
@@ -14,6 +15,17 @@ def positive_int(name, value):
     if whole < 1 or isinstance(value, bool):
         raise ValueError(f"{name} must be a whole number of at least 1; received {value!r}.")
     return whole
+
+
+def positive_float(name, value):
+    """Return value as a float, or raise ValueError when it is not a finite number above 0."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise ValueError(f"{name} must be a finite number above 0; received {value!r}.")
+    return number
 
 
 def sizes(name, value):

@@ -9,6 +9,8 @@ The only file of the model that uses TensorFlow. On another Keras backend, or fo
 takes Keras's own path.
 """
 
+import math
+
 import keras
 import numpy as np
 
@@ -199,14 +201,17 @@ class CompiledEpochs:
 
                 # The metrics are the model's own variables: they add up by themselves from step to step.
                 tf.while_loop(lambda i: i < num_steps, body, [0])
+                return self.get_metrics_result()
 
             self._epoch_programs[phase] = run
-        run = self._epoch_programs[phase]
+        run, gather = self._epoch_programs[phase], _gatherer(data)
 
         def run_blocks(iterator):
             for _, (rows, num_steps) in zip(range(self.steps_per_execution), iterator, strict=False):
-                run(data[rows.numpy()], num_steps)
-            return self.get_metrics_result()
+                logs = run(gather(rows.numpy()), num_steps)
+                # Reading the numbers waits for the program to end: only then may the block's memory be filled anew.
+                logs = {name: value.numpy() for name, value in logs.items()}
+            return logs
 
         return run_blocks
 
@@ -243,6 +248,39 @@ def _xla_is_faster(model):
 
     convolutional = any("Conv" in type(layer).__name__ for layer in model._flatten_layers())
     return bool(tf.config.list_logical_devices("GPU")) or not convolutional
+
+
+def _gatherer(data):
+    """Return a function from row numbers to a tensor of these rows of data.
+
+    TensorFlow would copy a NumPy array into memory of its own. On a CPU it can be spared: NumPy gathers into memory
+    that TensorFlow reads in place. So the tensor is good only until the function is called again. A GPU keeps a copy of
+    a tensor it has seen, and must get a new one.
+    """
+    import tensorflow as tf
+
+    if tf.config.list_logical_devices("GPU"):
+        return lambda rows: tf.constant(data[rows])
+    blocks = {}  # by shape: the full block, and the last, smaller batch
+
+    def gather(rows):
+        if rows.shape not in blocks:
+            array = _aligned_array((*rows.shape, *data.shape[1:]), data.dtype)
+            blocks[rows.shape] = array, tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+        array, tensor = blocks[rows.shape]
+        # The row numbers are in range; with the default mode NumPy would fill a copy first.
+        np.take(data, rows, axis=0, out=array, mode="clip")
+        return tensor
+
+    return gather
+
+
+def _aligned_array(shape, dtype, alignment=64):
+    """Return an empty array that starts at a multiple of 64 bytes, as TensorFlow wants the memory it reads."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    memory = np.empty(size + alignment, "uint8")
+    start = -memory.ctypes.data % alignment
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def _row_blocks(n, batch_size, shuffle):
