@@ -5,6 +5,8 @@ toy_models   latent-variable models whose log p(x) and p(z|x) are exact (and inf
 divergences  forward and reverse KL of a Gaussian to a target, and their minimisers
 gradients    score-function and pathwise estimators of the gradient of an expectation (and families.py)
 autoencoders a plain and a variational autoencoder small enough for gradients written by hand
+regression   Bayesian logistic and softmax regression: Laplace, variational posteriors, quadrature
+mcmc         Hamiltonian Monte Carlo and what tells whether to trust it
 
 Everything is computed in float64 and in nats. Bad input gets a ValueError that names the argument.
 """
