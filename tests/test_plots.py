@@ -29,6 +29,9 @@ def test_tile_puts_images_side_by_side_row_by_row():
     )
     np.testing.assert_array_equal(plots.tile(images, rows=2), expected)
     np.testing.assert_array_equal(plots.tile(images[..., None], rows=2), expected)
+    colour = plots.tile(np.stack([images, 0 * images, images], axis=-1), rows=2)
+    np.testing.assert_array_equal(colour[..., 0], expected)
+    np.testing.assert_array_equal(colour[..., 1], np.where(np.isin(expected, images), 0, expected))
     np.testing.assert_array_equal(plots.tile(images, rows=1, gap=0), [[0.1, 0.2, 0.3, 0.4, 0.5, 0.6]])
     np.testing.assert_array_equal(plots.tile(images, rows=3, gap=0), [[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]])
 
@@ -38,8 +41,8 @@ def test_tile_chooses_about_as_many_rows_as_columns():
     assert plots.tile(np.zeros((10, 4, 5)), gap=2).shape == (3 * 6 - 2, 4 * 7 - 2)
 
 
-@pytest.mark.parametrize("shape", [(4, 5), (3, 4, 5, 3), (0, 4, 5), (4,), ()])
-def test_tile_refuses_what_is_no_list_of_grey_images(shape):
+@pytest.mark.parametrize("shape", [(4, 5), (3, 4, 5, 2), (0, 4, 5), (4,), ()])
+def test_tile_refuses_what_is_no_list_of_images(shape):
     with pytest.raises(ValueError, match=r"images must have shape \(n, height, width\)"):
         plots.tile(np.zeros(shape))
     with pytest.raises(ValueError, match="rows must be a whole number of at least 1; received 0"):

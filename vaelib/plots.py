@@ -88,7 +88,8 @@ def image_row(rows, labels=None, size=0.75):
     """Draw rows of images under each other, for example originals above their reconstructions.
 
     Args:
-        rows: list of arrays, each of shape (n, height, width) or (n, height, width, 1), pixels in [0, 1].
+        rows: list of arrays, each of shape (n, height, width), optionally with a last axis of 1 or 3 channels, pixels
+            in [0, 1].
         labels: one text per row, written to its left.
         size: width of one image, inches.
 
@@ -101,7 +102,7 @@ def image_row(rows, labels=None, size=0.75):
     strips = [tile(row, rows=1) for row in rows]
     if any(strip.shape != strips[0].shape for strip in strips):
         raise ValueError(f"rows must hold as many images of one size each; received {[np.shape(r) for r in rows]}.")
-    height, width = strips[0].shape
+    height, width = strips[0].shape[:2]
     count = len(rows[0])
     fig, axes = plt.subplots(
         len(rows),
@@ -122,29 +123,31 @@ def tile(images, rows=None, gap=1):
     """Put images side by side in one large image.
 
     Args:
-        images: array of shape (n, height, width) or (n, height, width, 1), pixels in [0, 1].
+        images: array of shape (n, height, width), optionally with a last axis of 1 or 3 channels, pixels in [0, 1].
         rows: number of rows; about the square root of n by default.
         gap: white pixels between two images.
 
     Returns:
-        Array of shape (rows * (height + gap) - gap, columns * (width + gap) - gap).
+        Array of shape (rows * (height + gap) - gap, columns * (width + gap) - gap), with 3 channels if images have.
 
     Raises:
         ValueError: images has another shape, or holds no image.
     """
     images = np.asarray(images)
-    if images.ndim not in (3, 4) or images.shape[3:] not in ((), (1,)) or len(images) == 0:
+    if images.ndim not in (3, 4) or images.shape[3:] not in ((), (1,), (3,)) or len(images) == 0:
         raise ValueError(
-            f"images must have shape (n, height, width) or (n, height, width, 1) with n >= 1; received {images.shape}."
+            "images must have shape (n, height, width), optionally with a last axis of 1 or 3 channels, and n >= 1; "
+            f"received {images.shape}."
         )
-    images = images.reshape(images.shape[:3])
-    n, height, width = images.shape
+    n, height, width = images.shape[:3]
+    channels = (3,) if images.shape[3:] == (3,) else ()
+    images = images.reshape(n, height, width, *channels)
     rows = positive_int("rows", rows) if rows is not None else int(np.sqrt(n))
     columns = -(-n // rows)
-    canvas = np.ones((rows * columns, height + gap, width + gap), images.dtype)
+    canvas = np.ones((rows * columns, height + gap, width + gap, *channels), images.dtype)
     canvas[:n, :height, :width] = images
-    canvas = canvas.reshape(rows, columns, height + gap, width + gap).swapaxes(1, 2)
-    canvas = canvas.reshape(rows * (height + gap), columns * (width + gap))
+    canvas = canvas.reshape(rows, columns, height + gap, width + gap, *channels).swapaxes(1, 2)
+    canvas = canvas.reshape(rows * (height + gap), columns * (width + gap), *channels)
     return canvas[: canvas.shape[0] - gap or None, : canvas.shape[1] - gap or None]
 
 

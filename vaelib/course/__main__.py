@@ -1,4 +1,4 @@
-"""Command line of the course: `python -m vaelib.course`, `… list`, `… save`."""
+"""Command line of the course: `python -m vaelib.course`, `… list`, `… save`, `… sweep`."""
 
 import argparse
 import sys
@@ -10,6 +10,7 @@ from vaelib.course.execution import execute
 from vaelib.course.notebooks import CourseError, assign_parameters, choose, find_notebooks, parse_parameter
 from vaelib.course.report import place, write_report
 from vaelib.course.saving import refusal, save_outputs
+from vaelib.course.sweep import parse_grid, sweep
 
 
 def main(argv=None):
@@ -23,7 +24,7 @@ def main(argv=None):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without ✓ is no reason to fail
     argv = list(sys.argv[1:] if argv is None else argv)
-    if not argv or argv[0] not in ("run", "list", "save", "-h", "--help"):
+    if not argv or argv[0] not in ("run", "list", "save", "sweep", "-h", "--help"):
         argv.insert(0, "run")
     parser = _parser()
     arguments, more = parser.parse_known_args(argv)
@@ -34,6 +35,8 @@ def main(argv=None):
         notebooks = choose(find_notebooks(arguments.notebooks), arguments.names)
         if arguments.command == "list":
             return _list(notebooks)
+        if arguments.command == "sweep":
+            return _sweep(notebooks, arguments)
         return _run(notebooks, arguments)
     except CourseError as error:
         print(error, file=sys.stderr)
@@ -69,6 +72,20 @@ def _parser():
         "save", parents=[common, running], help="run with default parameters and write the outputs into the notebooks"
     )
     save.add_argument("--allow-stand-in", action="store_true", help="save outputs that come from stand-in data too")
+    grid = commands.add_parser(
+        "sweep", parents=[common], help="run one notebook over a grid of parameters; resumable",
+        description="Run one notebook once for each combination of values. What passed before is not run again.",
+    )  # fmt: skip
+    grid.add_argument("--output", type=Path, metavar="DIR", help="default: build/sweeps/NOTEBOOK")
+    grid.add_argument(
+        "--timeout", type=_seconds, default=1800, metavar="SECONDS", help="for one cell, 0 for no limit; default: 1800"
+    )
+    grid.add_argument(
+        "-p", dest="parameters", action="append", default=[], metavar="NAME=VALUE,VALUE",
+        help="a parameter and its values; a value that holds a comma stands in brackets or quotes; may be repeated",
+    )  # fmt: skip
+    grid.add_argument("--seeds", metavar="SEED,SEED", help="the values of the parameter `seed`")
+    grid.add_argument("--jobs", type=_jobs, metavar="N", help="runs at once; default: what processors and memory allow")
     return parser
 
 
@@ -77,6 +94,23 @@ def _seconds(text):
     if seconds < 0:
         raise argparse.ArgumentTypeError(f"must be at least 0; received {text}")
     return seconds or None
+
+
+def _jobs(text):
+    jobs = int(text)
+    if jobs < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1; received {text}")
+    return jobs
+
+
+def _sweep(chosen, arguments):
+    if len(chosen) != 1 or not arguments.names:
+        raise CourseError(f"A sweep runs one notebook: name it, for example `sweep {chosen[0].name}`.")
+    output = arguments.output or Path("build/sweeps") / chosen[0].name
+    if output.resolve() == arguments.notebooks.resolve():
+        raise CourseError(f"--output must not be the notebooks' own folder; received {output}.")
+    grid = parse_grid(arguments.parameters, arguments.seeds)
+    return sweep(chosen[0], grid, output, jobs=arguments.jobs, timeout=arguments.timeout)
 
 
 def _list(notebooks):
