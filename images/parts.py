@@ -198,6 +198,20 @@ def icon(p, number, x, y):
         for i, colour in enumerate((BLUE, ORANGE, PURPLE)):
             p.rect(x - 50 + 35 * i, y - 14, 30, 30, tint(colour, 0.6), colour, radius=5)
             p.rect(x - 42 + 35 * i, y - 22, 14, 8, tint(colour, 0.6), colour, radius=2)
+    elif number == 9:  # a term of the loss, struck out
+        p.rect(x - 50, y - 12, 52, 24, mix(ORANGE, WHITE, 0.35), radius=4)
+        p.rect(x + 4, y - 12, 46, 24, mix(PURPLE, WHITE, 0.35), radius=4)
+        p.curve([(x - 2, y + 22), (x + 56, y - 22)], stroke=VERMILLION, width=3)
+    elif number == 10:  # lines through points, in a band that widens away from them
+        band = "M -52 -26 C -20 -8 10 -2 52 -22 V -6 C 10 12 -20 10 -52 8 Z"
+        p.path(band, stroke="none", fill=mix(BLUE, WHITE, 0.75), at=(x, y))
+        p.path("M -52 -9 C -20 1 10 5 52 -14", stroke=BLUE, width=2.5, at=(x, y))
+        for dx, dy in ((-26, 6), (-14, -3), (-2, 8), (8, -1), (19, 4)):
+            p.dot(x + dx, y + dy, 3.2, INK)
+    elif number == 11:  # a picture of one's own
+        p.rect(x - 34, y - 24, 68, 48, WHITE, ORANGE, radius=5)
+        p.dot(x - 15, y - 9, 6, mix(ORANGE, WHITE, 0.3))
+        p.path("M -32 20 L -8 -4 L 6 10 L 16 1 L 32 20 Z", stroke=GREEN, fill=tint(GREEN, 0.6), at=(x, y))
     else:  # a face
         p.element("ellipse", cx=x, cy=y, rx=22, ry=26, fill=tint(ORANGE, 0.75), stroke=ORANGE, stroke_width=2)
         p.dot(x - 8, y - 6, 2.6, INK)
@@ -215,23 +229,30 @@ LESSONS = (
     ("a VAE in Keras", "the whole model by hand", ORANGE),
     ("the modular VAE", "change one part at a time", ORANGE),
     ("faces", "a slider makes a face smile", ORANGE),
+    ("wrong losses", "what each slip does", ORANGE),
+    ("Bayesian regression", "a posterior over lines", ORANGE),
+    ("your own images", "the same parts, your data", ORANGE),
 )
 
 
 def course_map():
+    names = "; ".join(f"{i:02d} {name}" for i, (name, _, _) in enumerate(LESSONS))
     p = Picture(
         "course_map",
-        "The map of the course: nine lessons on one path",
-        "A path through nine lessons: " + "; ".join(f"{i:02d} {name}" for i, (name, _, _) in enumerate(LESSONS)) + ". "
-        "Lessons 01 to 05 are theory with NumPy and SciPy; lessons 06 to 08 build models with Keras.",
-        height=596,
+        "The map of the course: twelve lessons on one path",
+        f"A path through twelve lessons: {names}. "
+        "Lessons 01 to 05 are theory with NumPy and SciPy; lessons 06 to 11 build models with Keras.",
+        height=782,
     )
-    xs, ys = (144, 400, 656), (124, 310, 496)
-    stops = [(xs[c] if r != 1 else xs[2 - c], ys[r]) for r in range(3) for c in range(3)]
-    road = "M 144 124 H 720 C 810 124 810 310 720 310 H 80 C -10 310 -10 496 80 496 H 656"
+    xs, ys = (144, 400, 656), (124, 310, 496, 682)
+    stops = [(xs[c] if r % 2 == 0 else xs[2 - c], ys[r]) for r in range(4) for c in range(3)]
+    road = (
+        "M 144 124 H 720 C 810 124 810 310 720 310 H 80 C -10 310 -10 496 80 496 H 720 C 810 496 810 682 720 682 H 80"
+    )
     p.path(road, stroke="#E3E8EC", width=16)
-    turns = ((787.5, 217, "M -5 -3 L 0 3 L 5 -3"), (12.5, 403, "M -5 -3 L 0 3 L 5 -3"))
-    rows = [(x, y, "M 3 -5 L -3 0 L 3 5" if y == 310 else "M -3 -5 L 3 0 L -3 5") for x in (272, 528) for y in ys]
+    turns = [(x, y, "M -5 -3 L 0 3 L 5 -3") for x, y in ((787.5, 217), (12.5, 403), (787.5, 589))]
+    left, right = "M 3 -5 L -3 0 L 3 5", "M -3 -5 L 3 0 L -3 5"
+    rows = [(x, y, left if y in ys[1::2] else right) for x in (272, 528) for y in ys]
     for x, y, chevron in (*turns, *rows):
         p.path(chevron, stroke=SLATE, width=2.5, at=(x, y))
     for i, ((x, y), (name, question, colour)) in enumerate(zip(stops, LESSONS, strict=True)):

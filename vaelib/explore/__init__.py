@@ -3,11 +3,13 @@
 import importlib
 
 _HOME_OF = {
+    "DrawDigit": "draw_digit",
     "Lab": "lab",
     "LatentPad": "latent_pad",
     "LatentSliders": "sliders",
     "latent_sliders": "sliders",
     "NumpyDecoder": "frames",
+    "NumpyEncoder": "encoder",
     "to_png": "frames",
 }
 

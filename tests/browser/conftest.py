@@ -1,0 +1,59 @@
+"""A browser, and pages with widgets in it."""
+
+import os
+import shutil
+
+import pytest
+from widget_page import Site, settle
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture(scope="module")
+def site():
+    site = Site()
+    yield site
+    site.server.shutdown()
+    site.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium was found on this machine")
+    with playwright_api.sync_playwright() as playwright:
+        # A proxy of the environment would be asked even for this machine's own address.
+        environment = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--no-proxy-server"], env=environment
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(site, browser):
+    """Open a page with the given pads; the test fails where the console or an address outside was used."""
+    pages = []
+
+    def open_page(touch=False, dark=False, **widgets):
+        site.show(**widgets)
+        page = browser.new_page(
+            has_touch=touch, color_scheme="dark" if dark else "light", viewport={"width": 1000, "height": 1400}
+        )
+        page.set_default_timeout(15_000)
+        complaints = []
+        page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda r: r.url.startswith((site.address, "data:")) or complaints.append(r.url))
+        pages.append((page, complaints))
+        page.goto(site.address)
+        page.wait_for_function("window.ready")
+        settle(page)
+        return page
+
+    yield open_page
+    for page, complaints in pages:
+        page.close()
+        assert complaints == []

@@ -1,0 +1,155 @@
+// What the widgets on a latent plane share: elements, the plane's ground, light and dark, saving. Joined as network.js is.
+
+// Sizes in CSS pixels, times in milliseconds.
+const PLANE = 320;
+const SAVE_EVERY = 50;
+const SPEAK_AFTER = 400;
+
+// The notebook has keys of its own, which would move to another cell or edit it: those pressed here are not for it.
+const OURS = new Set(["ArrowLeft", "ArrowRight", "ArrowDown", "ArrowUp", "Home", "End", "PageUp", "PageDown", "Enter", " "]);
+const keepKeys = (on, root) => on(root, "keydown", (event) => OURS.has(event.key) && event.stopPropagation());
+
+const element = (parent, tag, className, attributes = {}) => {
+  const made = document.createElement(tag);
+  made.className = className;
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  parent.append(made);
+  return made;
+};
+
+const signed = (x) => (Math.round(x * 100) / 100 + 0).toFixed(2).replace("-", "\u2212");
+const within = (x, limit) => Math.min(limit, Math.max(-limit, x));
+
+const pixelRatio = () => Math.max(1, window.devicePixelRatio || 1);
+
+function planeCanvas(parent, attributes) {
+  const size = Math.round(PLANE * pixelRatio());
+  return element(parent, "canvas", "plane", { role: "img", width: size, height: size, ...attributes });
+}
+
+function addLegend(parent, spec) {
+  const legend = element(parent, "div", "legend");
+  spec.class_names.forEach((name, i) => {
+    const entry = element(legend, "span", "entry");
+    element(entry, "span", "swatch").style.background = spec.colours[i % spec.colours.length];
+    entry.append(name);
+  });
+}
+
+const addButton = (parent, on, text, action) => {
+  const made = element(parent, "button", "", { type: "button" });
+  made.textContent = text;
+  on(made, "click", action);
+  return made;
+};
+
+/** Half the width of the plane that shows the code z: the usual one, or more where z lies beyond it. */
+const reachFor = (spec, z) => Math.min(spec.limit, Math.max(spec.reach, Math.ceil(Math.max(...z.map(Math.abs)) * 2) / 2));
+
+/** The way from codes to the canvas's pixels. */
+function coordinates(plane, spec, reach) {
+  const [across, up] = spec.shown; // up is undefined where the latent space is a line
+  const toPlane = (x) => ((x + reach) / (2 * reach)) * plane.width;
+  const position = (code) => [toPlane(code[across]), up === undefined ? plane.height / 2 : plane.height - toPlane(code[up])];
+  return { toPlane, position };
+}
+
+/** Draw what lies under the point, once: data points, the prior's contours, the names of the axes. */
+function planeGround(plane, model, reach, colour) {
+  const spec = model.get("spec");
+  const names = model.get("names");
+  const [across, up] = spec.shown;
+  const ratio = plane.width / PLANE;
+  const { toPlane, position } = coordinates(plane, spec, reach);
+  const ground = document.createElement("canvas");
+  ground.width = plane.width;
+  ground.height = plane.height;
+  const pen = ground.getContext("2d");
+  pen.fillStyle = colour("--pad-paper");
+  pen.fillRect(0, 0, plane.width, plane.height);
+  const points = new Float32Array(copied(model.get("points")));
+  const classes = new Uint8Array(copied(model.get("classes")));
+  pen.globalAlpha = 0.6;
+  classes.forEach((index, i) => {
+    const code = [];
+    spec.shown.forEach((dimension, k) => (code[dimension] = points[i * spec.shown.length + k]));
+    const [x, y] = position(code);
+    pen.fillStyle = spec.colours[index % spec.colours.length];
+    pen.fillRect(x - 1.5 * ratio, y - 1.5 * ratio, 3 * ratio, 3 * ratio);
+  });
+  pen.globalAlpha = 1;
+  pen.strokeStyle = pen.fillStyle = colour("--pad-ink");
+  pen.lineWidth = ratio;
+  pen.font = `${11 * ratio}px sans-serif`;
+  for (const sigma of [1, 2, 3]) {
+    const radius = toPlane(sigma) - toPlane(0);
+    pen.globalAlpha = 0.55;
+    pen.beginPath();
+    if (up === undefined) {
+      for (const x of [toPlane(-sigma), toPlane(sigma)]) pen.rect(x, plane.height / 2 - 12 * ratio, 0, 24 * ratio);
+    } else {
+      pen.arc(toPlane(0), toPlane(0), radius, 0, 2 * Math.PI);
+    }
+    pen.stroke();
+    pen.globalAlpha = 0.9;
+    const height = up === undefined ? 16 * ratio : radius + 3 * ratio;
+    pen.fillText(`${sigma}\u03c3`, up === undefined ? toPlane(sigma) : toPlane(0) + 3 * ratio, toPlane(0) - height);
+  }
+  pen.textAlign = "right";
+  pen.fillText(`${names[across]} \u2192`, plane.width - 5 * ratio, plane.height - 6 * ratio);
+  pen.textAlign = "left";
+  if (up !== undefined) pen.fillText(`${names[up]} \u2191`, 5 * ratio, 14 * ratio);
+  return ground;
+}
+
+/** Paint an image, rows of one or three channels, values from 0 to 255; the canvas rounds. */
+function showPixels(canvas, channels, pixelAt) {
+  const pen = canvas.getContext("2d");
+  const data = pen.createImageData(canvas.width, canvas.height);
+  for (let i = 0; i < canvas.width * canvas.height; i++) {
+    for (let k = 0; k < 3; k++) data.data[4 * i + k] = pixelAt(channels === 3 ? 3 * i + k : i);
+    data.data[4 * i + 3] = 255;
+  }
+  pen.putImageData(data, 0, 0);
+}
+
+/** The screen follows every frame; the kernel hears at most every 50 ms, and always the last value. */
+function lazySaver(model) {
+  let unsaved = false;
+  let timer;
+  const flush = () => {
+    timer = undefined;
+    if (!unsaved) return;
+    unsaved = false;
+    model.save_changes();
+    timer = setTimeout(flush, SAVE_EVERY);
+  };
+  const save = () => {
+    unsaved = true;
+    if (timer === undefined) flush();
+  };
+  const close = () => {
+    clearTimeout(timer);
+    if (unsaved) model.save_changes();
+  };
+  return { save, close };
+}
+
+/** One timer per name: a new one replaces the old one. */
+function namedTimers() {
+  const timers = {};
+  const clear = (name) => clearTimeout(timers[name]);
+  const later = (name, delay, action) => {
+    clear(name);
+    timers[name] = setTimeout(action, delay);
+  };
+  return { later, clear, close: () => Object.keys(timers).forEach(clear) };
+}
+
+/** Call repaint when JupyterLab's theme or the system's preference changes, until closing. */
+function followTheme(on, closing, repaint) {
+  const themes = new MutationObserver(repaint);
+  themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name"] });
+  on(window.matchMedia("(prefers-color-scheme: dark)"), "change", repaint);
+  closing.signal.addEventListener("abort", () => themes.disconnect());
+}
