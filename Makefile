@@ -1,7 +1,7 @@
 # Every target sets up its own Python environment first: about a minute the first time, nothing afterwards.
 # Versions stand in requirements.txt only; `make lock` writes that file from pyproject.toml.
 .DEFAULT_GOAL := help
-.PHONY: help course test lab outputs links lock clean
+.PHONY: help course test lab site bench outputs links assignments grade lock clean
 
 # tensorflow-cpu and the GPU build of tensorflow both own the folder tensorflow/, so one environment cannot
 # hold both: `make course GPU=1` works in an environment of its own.
@@ -33,7 +33,7 @@ JOBS ?= 2
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo 'ARGS="..." goes to the command behind course, outputs, links, lab, test and lock; GPU=1 uses a GPU.'
+	@echo 'ARGS="..." goes to the command behind course, site, outputs, links, lab, test and lock; GPU=1 uses a GPU.'
 
 course: $(READY) ## Run the notebooks headless and report in build/course (ARGS="--help" for its options)
 	$(RUN) -m vaelib.course $(ARGS)
@@ -47,11 +47,26 @@ test: $(READY) ## Check the style, then run the tests and every notebook
 lab: $(READY) ## Open JupyterLab on the first notebook
 	$(RUN) -m jupyter lab --ServerApp.root_dir=. $(ARGS) $(firstword $(sort $(wildcard notebooks/*.ipynb)))
 
+site: $(READY) ## Write the course as web pages that need no network, build/site (ARGS="--help" for its options)
+	$(RUN) -m vaelib.site $(ARGS)
+
+bench: $(READY) ## Time training and exploring against their peers (ARGS="--only epoch --rounds 3")
+	$(RUN) benchmarks/bench.py $(ARGS)
+
 outputs: $(READY) ## Run the notebooks and keep their outputs in notebooks/
 	$(RUN) -m vaelib.course save $(ARGS)
 
 links: $(READY) ## Write every Binder and Colab link again from the address in vaelib/links.py
 	$(RUN) -m vaelib.links $(ARGS)
+
+assignments: $(READY) ## Write the student versions of the assignments to build/assignments/release
+	$(RUN) -m vaelib.classroom release $(ARGS)
+
+# The gradebook keeps the marks given by hand: a teacher's GRADES lies where `make clean` does not reach.
+GRADES ?= build/assignments/grades
+grade: $(READY) ## Grade SUBMITTED=folder, one sub-folder per student; the scores go to GRADES=folder
+	@$(if $(SUBMITTED),,$(error name what the students handed in: make grade SUBMITTED=folder))
+	$(RUN) -m vaelib.classroom grade "$(SUBMITTED)" --output "$(GRADES)" $(ARGS)
 
 lock: build/uv/bin/uv ## Write requirements.txt from pyproject.toml (ARGS="--upgrade" for the newest versions)
 	build/uv/bin/uv pip compile pyproject.toml --output-file requirements.txt --quiet \

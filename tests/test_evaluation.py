@@ -158,6 +158,39 @@ def test_a_dimension_whose_mean_does_not_move_is_inactive(make_vae, images):
     np.testing.assert_array_equal(evaluation.active_units(vae, images), [False, True, False])
 
 
+def test_a_score_holds_both_bounds_the_active_units_and_the_trained_weights(worse):
+    vae, x, truth, gap = worse
+    x, truth = np.repeat(x[:1], 400, axis=0), truth[0]
+    scores = evaluation.score(vae, x, num_samples=4, num_importance_samples=300)
+    assert within_error(scores.elbo, truth - gap)
+    np.testing.assert_allclose(scores.log_evidence, truth, atol=1.0)
+    assert abs(scores.log_evidence.mean() - truth) < 0.05 < gap
+    assert scores.active_units == 0  # the same image again and again: no mean moves
+    assert scores.num_weights == (4 * 2 + 2) + (1 * 4 + 4)  # encoder and decoder; beta is no trained weight
+
+
+def test_the_weights_of_a_score_include_those_of_likelihood_and_prior(make_vae, images):
+    plain, learned = make_vae("linear"), make_vae("linear", "DiagonalNormal", "SharedNormal", "MixturePrior")
+    counts = [evaluation.score(vae, images[:2], 1, 1).num_weights for vae in (plain, learned)]
+    k, d = learned.prior.means.shape
+    assert counts[1] - counts[0] == 1 + k + 2 * k * d
+
+
+def test_the_error_of_a_mean_is_its_spread_over_repetitions():
+    values = np.random.default_rng(0).normal(3.0, 2.0, size=(4000, 25))
+    means, errors = np.transpose([evaluation.mean_and_error(row) for row in values])
+    np.testing.assert_allclose(means, values.mean(axis=1))
+    # The mean of the squared errors is the variance of the means, 4 / 25, to within 4 of its own errors.
+    assert within_error(errors**2, 4 / 25)
+    assert evaluation.mean_and_error([1, 3]) == (2.0, 1.0)
+
+
+@pytest.mark.parametrize("values", [[1.0], 3.0, np.zeros((4, 2))])
+def test_a_mean_without_an_error_is_refused(values):
+    with pytest.raises(ValueError, match=r"values must have shape \(n,\) with n >= 2; received"):
+        evaluation.mean_and_error(values)
+
+
 def test_factor_recovery_reads_a_polynomial_and_no_noise():
     rng = np.random.default_rng(0)
     z = rng.normal(3, 2, (500, 2))

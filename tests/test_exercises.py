@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vaelib.exercises import check_answer
+from vaelib.exercises import check_answer, require_answer
 
 RIGHT = np.array([1.0, 2.5, -3.0])
 
@@ -44,3 +44,18 @@ def test_a_right_answer_and_one_within_rounding_are_right():
     assert check_answer(RIGHT + 1e-7, RIGHT) is True
     assert check_answer(3, 3.0) is True
     assert check_answer(0.0, 0.0) is True
+
+
+@pytest.mark.parametrize("missing", [None, ...])
+def test_an_assignment_needs_an_answer(missing):
+    with pytest.raises(AssertionError, match="no answer"):
+        require_answer(missing, RIGHT)
+
+
+def test_an_assignment_says_what_is_off_and_is_silent_when_right(capsys):
+    with pytest.raises(AssertionError, match="sign is the wrong way round"):
+        require_answer(-RIGHT, RIGHT)
+    with pytest.raises(AssertionError, match="the ½ is missing"):
+        require_answer(2 * RIGHT, RIGHT, mistakes={"the ½ is missing.": 2 * RIGHT})
+    assert require_answer(RIGHT, RIGHT) is None
+    assert capsys.readouterr().out == ""

@@ -56,6 +56,7 @@ _MODULES = {
     "course",
     "data",
     "diagnosis",
+    "diagrams",
     "evaluation",
     "explore",
     "likelihoods",

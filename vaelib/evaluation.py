@@ -1,6 +1,7 @@
 """What a trained model is worth: ELBO, importance-sampled log p(x), active units, factor recovery."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from keras import ops
@@ -8,7 +9,7 @@ from keras import ops
 from vaelib import checks
 
 # Rows of the decoder's output held at once; bounds the memory of an estimate with thousands of samples.
-ROWS_AT_ONCE = 5_000
+ROWS_AT_ONCE = 2_000
 
 
 def in_batches(function, x, rows=2_000):
@@ -84,6 +85,64 @@ def active_units(vae, x, threshold=0.01):
         Boolean array of shape (latent_dim,).
     """
     return vae.encode(x).var(axis=0) > threshold
+
+
+class Scores(NamedTuple):
+    """What `score` returns.
+
+    Attributes:
+        elbo: the ELBO of each example, nats, shape (n,).
+        log_evidence: the importance-sampled log p(x) of each example, nats, shape (n,).
+        active_units: how many latent dimensions are active.
+        num_weights: how many numbers training changes, those of the likelihood and of the prior included.
+    """
+
+    elbo: np.ndarray
+    log_evidence: np.ndarray
+    active_units: int
+    num_weights: int
+
+
+def score(vae, x, num_samples=10, num_importance_samples=100):
+    """Score a model on held-out examples, so that models can be compared example by example.
+
+    Args:
+        vae: the model.
+        x: array of shape (n, *data_shape).
+        num_samples: samples of z per example for the ELBO.
+        num_importance_samples: samples of z per example for log p(x).
+
+    Returns:
+        Scores.
+
+    Raises:
+        ValueError: x does not fit the likelihood, or a number of samples is below 1.
+    """
+    return Scores(
+        elbo(vae, x, num_samples),
+        log_evidence(vae, x, num_importance_samples),
+        int(active_units(vae, x).sum()),
+        sum(math.prod(weight.shape) for weight in vae.trainable_weights),
+    )
+
+
+def mean_and_error(values):
+    """Return the mean of independent values and its standard error, for example of the ELBOs of test images.
+
+    Args:
+        values: array of shape (n,), n >= 2. For two models on the same examples pass the differences: what makes an
+            example hard for both then cancels, and the error is that of the comparison.
+
+    Returns:
+        The mean and its standard error, two floats.
+
+    Raises:
+        ValueError: values has another shape.
+    """
+    values = np.asarray(values, dtype=float)
+    if values.ndim != 1 or len(values) < 2:
+        raise ValueError(f"values must have shape (n,) with n >= 2; received {values.shape}.")
+    return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))
 
 
 def factor_recovery(z, factor, degree=3, held_out=0.2):

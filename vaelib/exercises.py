@@ -1,4 +1,4 @@
-"""Self-checks for the "your turn" cells: they say what is off, and let an unanswered cell pass."""
+"""Checks that say what is off: for the "your turn" cells of the course, and for the tests of the assignments."""
 
 import numpy as np
 
@@ -21,24 +21,42 @@ def check_answer(answer, expected, *, mistakes=None, atol=1e-6, rtol=1e-5):
     if answer is None or answer is ...:
         print("Your turn: replace the ... by your answer and run the cell again.")
         return None
+    off = _what_is_off(answer, expected, mistakes, atol, rtol)
+    print(f"✗ Not yet: {off}" if off else "✓ Right.")
+    return not off
+
+
+def require_answer(answer, expected, *, mistakes=None, atol=1e-6, rtol=1e-5):
+    """Compare for the tests of an assignment: silent when right, an error that says what is off.
+
+    Args:
+        answer, expected, mistakes, atol, rtol: as for `check_answer`.
+
+    Raises:
+        AssertionError: the answer is wrong, or there is none.
+    """
+    if answer is None or answer is ...:
+        raise AssertionError("There is no answer: the function returned nothing. Does it end in `return`?")
+    off = _what_is_off(answer, expected, mistakes, atol, rtol)
+    if off:
+        raise AssertionError(off)
+
+
+def _what_is_off(answer, expected, mistakes, atol, rtol):
+    """A sentence, or None when the answer is right."""
     try:
         answer = np.asarray(answer, dtype=float)
     except (TypeError, ValueError):
-        print(f"✗ Not yet: the answer must be a number or an array of numbers; this is a {type(answer).__name__}.")
-        return False
+        return f"the answer must be a number or an array of numbers; this is a {type(answer).__name__}."
     expected = np.asarray(expected, dtype=float)
     if answer.shape != expected.shape:
-        print(f"✗ Not yet: the shape is {answer.shape}, and should be {expected.shape}.{_axis_hint(answer, expected)}")
-        return False
+        return f"the shape is {answer.shape}, and should be {expected.shape}.{_axis_hint(answer, expected)}"
     if np.allclose(answer, expected, rtol=rtol, atol=atol):
-        print("✓ Right.")
-        return True
+        return None
     for sentence, value in (mistakes or {}).items():
         if np.allclose(answer, value, rtol=rtol, atol=atol):
-            print(f"✗ Not yet: {sentence}")
-            return False
-    print(f"✗ Not yet: {_difference(answer, expected)}")
-    return False
+            return sentence
+    return _difference(answer, expected)
 
 
 def _axis_hint(answer, expected):

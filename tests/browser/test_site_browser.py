@@ -1,0 +1,311 @@
+"""Pages of the site in a real browser, opened from file:// with every other address blocked."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from vaelib import pretrained
+from vaelib.explore import DrawDigit, LatentPad
+from vaelib.explore.strokes import to_image
+from vaelib.site import build_site, find_sources
+from vaelib.site.widgets import STATE_MIME, VIEW_MIME
+
+ROOT = Path(__file__).parents[2]
+LESSONS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+CODES = [[0, 0], [1, -1], [-2.5, 0.3], [3.12, 3.31], [-3.5, 2.09]]
+
+
+@pytest.fixture(scope="module")
+def lessons(tmp_path_factory):
+    """The site of the committed notebooks as they are, without a run."""
+    folder = tmp_path_factory.mktemp("site")
+    build_site(find_sources(ROOT / "notebooks", []), folder, images=ROOT / "images")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model():
+    return pretrained.load("mnist")
+
+
+@pytest.fixture(scope="module")
+def explorers(tmp_path_factory, model):
+    """A site whose pages hold explorers, as a notebook leaves them when it was executed."""
+    from ipywidgets import Widget
+    from ipywidgets.embed import dependency_state
+
+    draw = DrawDigit(model)
+    draw.strokes = [[(0.3, 0.2), (0.7, 0.25), (0.4, 0.9)]]
+    broken = LatentPad(model.decoder)
+    broken.set_trait("weights", broken.weights[:-4])
+    silent = LatentPad(model.decoder)
+    widgets = {
+        "01_pad": LatentPad(model.decoder, names=("round", "wide")),
+        "02_draw": draw,
+        "03_python": LatentPad(lambda z: 0.5 + 0 * z[:, :1, None] + np.zeros((1, 6, 5)), latent_dim=2),
+        "04_broken": broken,
+        "05_silent": silent,
+    }
+    folder = tmp_path_factory.mktemp("explorers")
+    for place in ("notebooks", "executed"):
+        (folder / place).mkdir()
+    for name, widget in widgets.items():
+        state = dependency_state([widget], drop_defaults=False)
+        if name == "05_silent":
+            state[widget.model_id]["state"]["_esm"] = "export default { render() { throw new Error('no luck'); } };"
+        view = new_output("display_data", data={VIEW_MIME: {"model_id": widget.model_id}})
+        cells = [new_markdown_cell(f"# {name}"), new_code_cell("LatentPad(x)", outputs=[view], execution_count=1)]
+        widgets_of_page = {"widgets": {STATE_MIME: {"state": state}}}
+        nbformat.write(new_notebook(cells=cells, metadata=widgets_of_page), folder / "executed" / f"{name}.ipynb")
+        cells[1].outputs = []
+        nbformat.write(new_notebook(cells=cells), folder / "notebooks" / f"{name}.ipynb")
+    Widget.close_all()
+    build_site(find_sources(folder / "notebooks", [folder / "executed"]), folder / "site", images=folder / "none")
+    return folder / "site"
+
+
+@pytest.fixture
+def visit(browser):
+    """Open a page of a site; the test fails where its console or an address outside was used."""
+    pages = []
+
+    def visit(path, width=1200, errors=False, **options):
+        page = browser.new_page(viewport={"width": width, "height": 1000}, **options)
+        page.set_default_timeout(60_000)
+        complaints = []
+
+        def only_files(route):
+            if route.request.url.startswith(("file:", "data:", "blob:")):
+                route.continue_()
+            else:
+                complaints.append(route.request.url)
+                route.abort()
+
+        page.route("**/*", only_files)
+        # A page that is left while it loads gives up its own files: that is no failure.
+        page.on("requestfailed", lambda r: r.failure == "net::ERR_ABORTED" or complaints.append(f"{r.failure} {r.url}"))
+        if not errors:
+            page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        pages.append((page, complaints))
+        page.goto(path.as_uri())
+        if page.locator("script[src*='MathJax.js']").count():
+            page.locator("html.math-done").wait_for(state="attached")
+        return page
+
+    yield visit
+    for page, complaints in pages:
+        page.close()
+        assert complaints == []
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_every_formula_is_rendered_and_nothing_is_wider_than_a_phone(lessons, visit, name):
+    page = visit(lessons / f"{name}.html", width=390)
+    source = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    prose = "\n".join(cell.source for cell in source.cells if cell.cell_type == "markdown")
+    prose = re.sub(r"```.*?```|`[^`\n]*`", "", prose, flags=re.DOTALL)
+    displayed = re.findall(r"\$\$.+?\$\$", prose, flags=re.DOTALL)
+    assert page.locator(".MathJax_Display").count() == len(displayed)
+    assert page.locator("span.MathJax").count() >= len(displayed)
+    assert page.locator(".merror, .MathJax_Error, .noError").count() == 0
+    left = page.evaluate(
+        r"""() => {
+          const copy = document.querySelector("article").cloneNode(true);
+          copy.querySelectorAll("pre, code, script, .output").forEach((e) => e.remove());
+          return copy.textContent.match(/.{0,40}(\$|\\[a-zA-Z]+).{0,40}/g);
+        }"""
+    )
+    assert left is None
+    numbers = re.findall(r"\\tag\{(\w+)\}", prose)
+    shown = page.locator(".MathJax_Display .mtd").all_inner_texts()
+    assert [n for n in numbers if f"({n})" not in "".join(shown).replace("\u2061", "")] == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "a phone would scroll sideways"
+    # Every picture is there.
+    assert page.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
+
+
+def test_a_wrong_formula_shows_as_an_error(tmp_path, visit):
+    """The marks that the test above counts are the ones that MathJax makes."""
+    (tmp_path / "notebooks").mkdir()
+    cells = [new_markdown_cell(r"$\nosuchmacro{x}$ and $$\frac{1}{2$$ and $x^2$")]
+    nbformat.write(new_notebook(cells=cells), tmp_path / "notebooks" / "01_wrong.ipynb")
+    build_site(find_sources(tmp_path / "notebooks", []), tmp_path / "site", images=ROOT / "images")
+    page = visit(tmp_path / "site" / "01_wrong.html")
+    assert page.locator(".merror").count() == 2
+
+
+def test_index_links_keyboard_and_dark_pages(lessons, visit):
+    page = visit(lessons / "index.html", color_scheme="dark")
+    background = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)"
+    assert max(page.evaluate(background)) < 60
+    assert page.evaluate("document.querySelector('.map')?.naturalWidth") == 800
+    assert page.locator(".lessons tbody tr").count() == len(LESSONS)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "content"
+    page.locator(".lessons a").first.click()
+    for name in LESSONS[:2]:
+        assert page.url.endswith(f"/{name}.html")
+        page.locator(".neighbours a[rel=next]").click()
+    answer = page.locator("article details").first
+    assert not answer.evaluate("d => d.open")
+    answer.locator("summary").focus()
+    page.keyboard.press("Enter")
+    assert answer.evaluate("d => d.open")
+    page.emulate_media(color_scheme="light", media="print")
+    assert min(page.evaluate(background)) > 250 and not page.locator(".top").is_visible()
+
+
+def z_of(page):
+    return [float(slider.input_value()) for slider in page.get_by_role("slider").all()]
+
+
+def pixels(page, selector):
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    rgba = page.locator(selector).evaluate(
+        "canvas => Array.from(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data)"
+    )
+    return np.array(rgba).reshape(-1, 4)[:, :3]
+
+
+def require_decoded(page, model, selector=".image", z=None):
+    z = z_of(page) if z is None else z
+    expected = 255 * model.decoder(np.array([z], "float32"))[0].reshape(-1, 1)
+    assert np.abs(pixels(page, selector) - expected).max() <= 1
+
+
+def test_the_pad_lives_without_a_network(explorers, visit, model):
+    page = visit(explorers / "01_pad.html")
+    page.locator(".explorer.live").wait_for()
+    seen = []
+    for z in CODES:
+        for name, value in zip(("round", "wide"), z, strict=True):
+            page.get_by_label(name, exact=True).evaluate(
+                "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input')); }", value
+            )
+        seen.append(pixels(page, ".image"))
+        np.testing.assert_allclose(z_of(page), z)
+        require_decoded(page, model)
+    assert all(np.abs(a - b).max() > 50 for a, b in zip(seen, seen[1:], strict=False))
+    page.get_by_label("wide", exact=True).focus()
+    page.keyboard.press("ArrowLeft")
+    pixels(page, ".image")
+    np.testing.assert_allclose(z_of(page), [-3.5, 2.08])
+    require_decoded(page, model)
+    box = page.locator(".plane").bounding_box()
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.5 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.75 * box["width"], box["y"] + 0.25 * box["height"], steps=10)
+    page.mouse.up()
+    pixels(page, ".image")
+    np.testing.assert_allclose(z_of(page), [1.75, 1.75], atol=0.03)
+    plane = page.locator(".plane")
+    plane.focus()
+    page.keyboard.press("Shift+ArrowDown")
+    page.keyboard.press("ArrowRight")
+    pixels(page, ".image")
+    np.testing.assert_allclose(z_of(page), [1.85, 1.25], atol=0.03)
+    page.get_by_role("button", name="Sample the prior").click()
+    before = pixels(page, ".image")
+    page.get_by_role("button", name="Sample the prior").click()
+    assert np.abs(pixels(page, ".image") - before).max() > 5
+
+
+def test_a_digit_is_encoded_without_a_network(explorers, visit, model):
+    page = visit(explorers / "02_draw.html")
+    page.locator(".explorer.live").wait_for()
+    drawn = to_image([[(0.3, 0.2), (0.7, 0.25), (0.4, 0.9)]])
+    assert np.abs(pixels(page, ".seen") - 255 * drawn.reshape(-1, 1)).max() <= 1
+    mu = model.encoder(drawn[None])[0][0]
+    require_decoded(page, model, ".rebuilt", mu)
+    box = page.locator(".surface").bounding_box()
+    page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 0.2 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + 0.8 * box["height"], steps=8)
+    page.mouse.up()
+    assert np.abs(pixels(page, ".seen") - 255 * drawn.reshape(-1, 1)).max() > 100
+    # What the encoder says of the picture that is shown there now.
+    image = pixels(page, ".seen")[:, 0].reshape(1, 28, 28) / 255
+    require_decoded(page, model, ".rebuilt", model.encoder(image)[0][0])
+
+
+def test_what_needs_python_or_is_broken_says_so(explorers, visit):
+    page = visit(explorers / "03_python.html")
+    assert page.locator(".explorer img").evaluate("image => image.naturalWidth") > 0
+    assert "its decoder needs Python" in page.locator(".explorer").inner_text()
+    page = visit(explorers / "04_broken.html")
+    page.locator(".explorer.live").wait_for()
+    assert "The decoder cannot run: " in page.locator(".status").inner_text()
+    page = visit(explorers / "05_silent.html", errors=True)
+    note = page.locator(".explorer .note")
+    page.wait_for_function("document.querySelector('.explorer .note').textContent.includes('no luck')")
+    assert note.inner_text() == "This explorer could not start here: no luck. It runs in JupyterLab."
+    page = visit(explorers / "01_pad.html", java_script_enabled=False)
+    assert page.locator(".explorer .note").inner_text() == "An explorer stands here. It needs JavaScript."
+
+
+def test_the_pad_follows_a_dark_page(explorers, visit):
+    page = visit(explorers / "01_pad.html", color_scheme="dark", width=390)
+    page.locator(".explorer.live").wait_for()
+    body = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert page.evaluate("getComputedStyle(document.querySelector('.vaelib-pad')).backgroundColor") == body
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_drag_of_300_steps_loses_no_frame_and_the_time_of_a_key(explorers, visit, model, capsys):
+    page = visit(explorers / "01_pad.html")
+    page.locator(".explorer.live").wait_for()
+    pixels(page, ".image")
+    page.evaluate(
+        """() => {
+          Object.assign(window, { moves: 0, ticks: 0, frames: [], times: [] });
+          addEventListener("keydown", () => (window.pressed = performance.now()), { capture: true });
+          document.querySelector(".plane").addEventListener("pointermove", (event) => {
+            moves++;
+            const { clientWidth: side, clientLeft: edge } = event.target;
+            const { left, top } = event.target.getBoundingClientRect();
+            const share = [event.clientX - left - edge, event.clientY - top - edge].map((x) => x / side);
+            window.last = [7 * share[0] - 3.5, 3.5 - 7 * share[1]];
+          });
+          const put = CanvasRenderingContext2D.prototype.putImageData;
+          CanvasRenderingContext2D.prototype.putImageData = function (...a) {
+            put.apply(this, a);
+            frames.push(ticks);
+            if (window.pressed) times.push(performance.now() - pressed);
+          };
+          const tick = () => (ticks++, requestAnimationFrame(tick));
+          requestAnimationFrame(tick);
+        }"""
+    )
+    box = page.locator(".plane").bounding_box()
+    angle = np.linspace(0, 2.5 * np.pi, 301)
+    path = zip(0.5 + 0.4 * np.cos(angle), 0.5 - 0.4 * np.sin(angle), strict=True)
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in path]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place)
+    page.mouse.up()
+    pixels(page, ".image")
+    frames, moves, ticks = page.evaluate("[frames, moves, ticks]")
+    # One drawing per frame of the screen at most, none left to be drawn when the pointer is up.
+    assert len(frames) == len(set(frames)) and 1 < len(frames) <= min(moves + 2, ticks + 1)
+    pixels(page, ".image")
+    assert page.evaluate("frames.length") == len(frames)
+    np.testing.assert_allclose(z_of(page), [0, 2.8], atol=0.04)
+    require_decoded(page, model, z=page.evaluate("last"))
+    page.locator(".plane").focus()
+    for _ in range(30):
+        page.keyboard.press("ArrowDown")
+        pixels(page, ".image")
+    times = np.array(page.evaluate("times"))
+    assert len(times) == 30
+    with capsys.disabled():
+        print(f"\nsite, key to pixels: median {np.median(times):.1f} ms, largest {times.max():.1f} ms; "
+              f"300 moves, {len(frames)} drawings in {ticks} frames")  # fmt: skip
