@@ -31,9 +31,9 @@ TESTS ?= tests notebooks
 JOBS ?= 2
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo 'ARGS="..." goes to the command behind course, site, outputs, links, lab, test and lock; GPU=1 uses a GPU.'
+	@echo 'ARGS="..." goes to the command behind each of them; GPU=1 uses a GPU.'
 
 course: $(READY) ## Run the notebooks headless and report in build/course (ARGS="--help" for its options)
 	$(RUN) -m vaelib.course $(ARGS)
