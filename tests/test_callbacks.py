@@ -33,9 +33,9 @@ def vae(make_vae, without_xla):
 
 @pytest.mark.parametrize("compiled_epochs", [False, True])
 def test_half_a_cosine_from_the_peak_to_zero(vae, images, compiled_epochs, monkeypatch):
-    from vaelib import training
+    from vaelib import blocks
 
-    monkeypatch.setattr(training, "EXAMPLES_PER_BLOCK", 10)  # one step a block
+    monkeypatch.setattr(blocks, "EXAMPLES_PER_BLOCK", 10)  # one step a block
     rates = rates_of(vae, images, CosineLearningRate(4e-3), batch_size=10, compiled_epochs=compiled_epochs)
     done = np.arange(24) / 24
     np.testing.assert_allclose(rates, 4e-3 * np.cos(np.pi * done / 2) ** 2, rtol=1e-5)  # cos² a = (1 + cos 2a) / 2

@@ -6,9 +6,10 @@ import pytest
 import tensorflow as tf
 
 import vaelib
-from vaelib import training
+from vaelib import blocks, training
+from vaelib.blocks import EXAMPLES_PER_BLOCK, Blocks
 from vaelib.posteriors import DiagonalNormal
-from vaelib.training import _row_blocks, _xla_is_faster
+from vaelib.training import _xla_is_faster
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
@@ -109,12 +110,12 @@ def test_compiled_epochs_train_as_keras_does(compiled, stock, n, batch_size):
 
 
 def test_blocks_of_any_length_train_alike(compiled, stock, monkeypatch):
-    monkeypatch.setattr(training, "EXAMPLES_PER_BLOCK", 6)
+    monkeypatch.setattr(blocks, "EXAMPLES_PER_BLOCK", 6)
     assert_same_training(compiled, stock, random_images(16), batch_size=3)  # blocks of 2, 2 and 1 steps, a rest of 1
 
 
 def test_steps_per_execution_leaves_no_block_out(compiled, stock, monkeypatch):
-    monkeypatch.setattr(training, "EXAMPLES_PER_BLOCK", 4)
+    monkeypatch.setattr(blocks, "EXAMPLES_PER_BLOCK", 4)
     monkeypatch.setattr(compiled.vae, "steps_per_execution", 3)
     assert_same_training(compiled, stock, random_images(16), batch_size=2, validation_batch_size=1)
 
@@ -127,30 +128,44 @@ def test_with_xla_too(make_vae, stock, monkeypatch):
 @pytest.mark.parametrize("n, batch_size", [(6, 3), (7, 3), (4, 10), (1, 1), (230, 2), (1001, 10)])
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_every_example_is_visited_exactly_once_per_epoch(n, batch_size, shuffle):
-    blocks = _row_blocks(n, batch_size, shuffle)
+    blocks = Blocks(np.zeros((n, 1)), batch_size, shuffle)
     orders = []
     for _ in range(2):
-        steps = [row for rows, count in blocks for row in rows.numpy()[: int(count)]]
+        steps = [row for number in blocks.numbers for rows, count in [blocks.rows(int(number))] for row in rows[:count]]
         rest = n % batch_size
         assert [len(step) for step in steps] == [batch_size] * (n // batch_size) + ([rest] if rest else [])
         order = np.concatenate(steps)
         np.testing.assert_array_equal(np.sort(order), np.arange(n))
         orders.append(order)
-    assert int(blocks.cardinality()) == len(list(blocks))
+    assert int(blocks.numbers.cardinality()) == len(list(blocks.numbers)) == len(blocks)
     if n > 4:
         assert np.array_equal(*orders) != shuffle
         assert np.array_equal(orders[0], np.arange(n)) != shuffle
 
 
 def test_a_full_block_has_one_shape_whatever_its_number_of_steps():
-    shapes = {tuple(rows.shape) for rows, _ in _row_blocks(12_307, 10, True)}
-    assert shapes == {(training.EXAMPLES_PER_BLOCK // 10, 10), (1, 7)}
+    blocks = Blocks(np.zeros((12_307, 1)), 10, True)
+    assert {blocks.rows(number)[0].shape for number in range(len(blocks))} == {(EXAMPLES_PER_BLOCK // 10, 10), (1, 7)}
+
+
+def test_a_block_holds_the_examples_of_its_rows_and_is_read_in_place():
+    x = random_images(25)
+    blocks = Blocks(x, 4, True)
+    for _ in range(2):  # the second epoch fills the same memory
+        for number in range(len(blocks)):
+            tensor, _ = blocks.load(number)
+            kept = blocks._order  # the order of the epoch that block 0 began
+            first = number * blocks.height * 4
+            np.testing.assert_array_equal(tensor[0], x[kept[first : first + tensor.shape[1]]])
+    again, _ = blocks.load(0)
+    same, _ = blocks.load(0)
+    np.testing.assert_array_equal(again, same)
 
 
 def test_the_order_follows_kerass_seed():
     def order(seed):
         keras.utils.set_random_seed(seed)
-        return next(iter(_row_blocks(50, 50, True)))[0].numpy()
+        return Blocks(np.zeros((50, 1)), 50, True).rows(0)[0]
 
     np.testing.assert_array_equal(order(3), order(3))
     assert not np.array_equal(order(3), order(4))
@@ -355,7 +370,7 @@ def test_another_error_is_not_swallowed(vae):
 
 def test_the_data_are_held_while_fit_runs_and_released_afterwards(vae):
     x, seen = random_images(5), []
-    spy = Spy(on_epoch_end=lambda model, epoch: seen.append({k: v.shape[0] for k, v in model._held.items()}))
+    spy = Spy(on_epoch_end=lambda model, epoch: seen.append({k: len(v.data) for k, v in model._held.items()}))
     vae.fit(x, verbose=0, validation_data=x[:2], callbacks=[spy])
     assert seen == [{"train": 5, "test": 2}]
     assert vae._held == {} and vae.train_function is None and vae.test_function is None
@@ -409,7 +424,9 @@ def test_other_backends_take_keras_own_path(monkeypatch):
 
 def test_the_data_are_not_copied(vae):
     x, seen = random_images(40), []
-    vae.fit(x, verbose=0, callbacks=[Spy(on_epoch_end=lambda model, epoch: seen.append(model._held["train"] is x))])
+    vae.fit(
+        x, verbose=0, callbacks=[Spy(on_epoch_end=lambda model, epoch: seen.append(model._held["train"].data is x))]
+    )
     assert seen == [True]
 
 

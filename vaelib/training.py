@@ -3,22 +3,18 @@
 Keras runs one step at a time: it fetches a batch, starts a compiled step, reads the metrics back. For a small model
 that bookkeeping costs more than the mathematics. Here NumPy gathers the shuffled examples of a whole block of steps,
 and one XLA program runs Keras's own `train_step` on each batch of the block. Callbacks, history, validation and metrics
-are Keras's, unchanged; "batch" callbacks see a block of up to `EXAMPLES_PER_BLOCK` examples as one.
+are Keras's, unchanged; "batch" callbacks see a block of up to `blocks.EXAMPLES_PER_BLOCK` examples as one.
 
-The only file of the model that uses TensorFlow. On another Keras backend, or for data that are not an array, `fit`
-takes Keras's own path.
+With blocks.py the only file of the model that uses TensorFlow. On another Keras backend, or for data that are not an
+array, `fit` takes Keras's own path.
 """
-
-import math
 
 import keras
 import numpy as np
 
 from vaelib import checks
+from vaelib.blocks import Blocks
 from vaelib.progress import Progress
-
-# Enough examples to make the bookkeeping vanish, few enough that an interrupt is answered at once and memory stays low.
-EXAMPLES_PER_BLOCK = 1_500
 
 
 class CompiledEpochs:
@@ -88,12 +84,11 @@ class CompiledEpochs:
 
         compiled = compiled_epochs and not kwargs and _can_be_compiled(x) and not self.run_eagerly
         if compiled:
-            self._hold("train", x)
-            x = _row_blocks(len(x), batch_size, shuffle)
+            x = self._hold("train", Blocks(x, batch_size, shuffle)).numbers
             options["shuffle"] = False  # the blocks come shuffled
             if _can_be_compiled(validation_data):
-                self._hold("test", validation_data)
-                validation_data = _row_blocks(len(validation_data), validation_batch_size, shuffle=False)
+                blocks = Blocks(validation_data, validation_batch_size, shuffle=False)
+                validation_data = self._hold("test", blocks).numbers
         else:
             if kwargs.get("sample_weight") is not None:
                 kwargs.setdefault("y", x)  # Keras drops sample weights that come without targets
@@ -140,9 +135,9 @@ class CompiledEpochs:
             _check_first_batch(self.likelihood, x, "x")
         # A callback may evaluate other data in the middle of fit: the validation data come back afterwards.
         outer = self._held.get("test")
-        self._hold("test", x if compiled else None)
+        blocks = self._hold("test", Blocks(x, batch_size, shuffle=False) if compiled else None)
         if compiled:
-            x, batch_size = _row_blocks(len(x), batch_size, shuffle=False), None
+            x, batch_size = blocks.numbers, None
         try:
             return super().evaluate(x, batch_size=batch_size, verbose=verbose, return_dict=return_dict, **kwargs)
         finally:
@@ -158,32 +153,33 @@ class CompiledEpochs:
         self.optimizer.build(self.trainable_variables)
 
     def make_train_function(self, force=False):
-        data = self._held.get("train")
-        if data is None:
+        blocks = self._held.get("train")
+        if blocks is None:
             return super().make_train_function(force)
-        self.train_function = self._block_runner("train", self.train_step, data)
+        self.train_function = self._block_runner("train", self.train_step, blocks)
 
     def make_test_function(self, force=False):
-        data = self._held.get("test")
-        if data is None:
+        blocks = self._held.get("test")
+        if blocks is None:
             return super().make_test_function(force)
-        self.test_function = self._block_runner("test", self.test_step, data)
+        self.test_function = self._block_runner("test", self.test_step, blocks)
 
-    def _hold(self, phase, x):
-        """Remember the data of a phase (None: nothing), and forget the function that would read other data."""
-        if x is not None:
-            self._held[phase] = x
+    def _hold(self, phase, blocks):
+        """Remember the blocks of a phase (None: nothing), forget the function that would read others; return them."""
+        if blocks is not None:
+            self._held[phase] = blocks
         elif self._held.pop(phase, None) is None:
-            return  # Keras's own function, which reads nothing of ours, may stay
+            return None  # Keras's own function, which reads nothing of ours, may stay
         setattr(self, f"{phase}_function", None)
+        return blocks
 
     def _release(self):
         """Let go of the data; the compiled programs stay."""
         for phase in list(self._held):
             self._hold(phase, None)
 
-    def _block_runner(self, phase, step, data):
-        """Return what Keras calls with an iterator: it takes a block of row numbers and runs its steps in one go."""
+    def _block_runner(self, phase, step, blocks):
+        """Return what Keras calls with an iterator: it takes a block's number and runs its steps in one go."""
         import tensorflow as tf
 
         if phase not in self._epoch_programs:
@@ -191,6 +187,7 @@ class CompiledEpochs:
                 self.optimizer.build(self.trainable_variables)
 
             # One trace for all sizes of block and batch; XLA compiles each size it meets.
+            data = blocks.data
             spec = [tf.TensorSpec((None, None, *data.shape[1:]), data.dtype), tf.TensorSpec((), tf.int32)]
 
             @tf.function(jit_compile=_xla_is_faster(self), autograph=False, input_signature=spec)
@@ -204,11 +201,11 @@ class CompiledEpochs:
                 return self.get_metrics_result()
 
             self._epoch_programs[phase] = run
-        run, gather = self._epoch_programs[phase], _gatherer(data)
+        run = self._epoch_programs[phase]
 
         def run_blocks(iterator):
-            for _, (rows, num_steps) in zip(range(self.steps_per_execution), iterator, strict=False):
-                logs = run(gather(rows.numpy()), num_steps)
+            for _, number in zip(range(self.steps_per_execution), iterator, strict=False):
+                logs = run(*blocks.load(int(number)))
                 # Reading the numbers waits for the program to end: only then may the block's memory be filled anew.
                 logs = {name: value.numpy() for name, value in logs.items()}
             return logs
@@ -248,66 +245,3 @@ def _xla_is_faster(model):
 
     convolutional = any("Conv" in type(layer).__name__ for layer in model._flatten_layers())
     return bool(tf.config.list_logical_devices("GPU")) or not convolutional
-
-
-def _gatherer(data):
-    """Return a function from row numbers to a tensor of these rows of data.
-
-    TensorFlow would copy a NumPy array into memory of its own. On a CPU it can be spared: NumPy gathers into memory
-    that TensorFlow reads in place. So the tensor is good only until the function is called again. A GPU keeps a copy of
-    a tensor it has seen, and must get a new one.
-    """
-    import tensorflow as tf
-
-    if tf.config.list_logical_devices("GPU"):
-        return lambda rows: tf.constant(data[rows])
-    blocks = {}  # by shape: the full block, and the last, smaller batch
-
-    def gather(rows):
-        if rows.shape not in blocks:
-            array = _aligned_array((*rows.shape, *data.shape[1:]), data.dtype)
-            blocks[rows.shape] = array, tf.experimental.dlpack.from_dlpack(array.__dlpack__())
-        array, tensor = blocks[rows.shape]
-        # The row numbers are in range; with the default mode NumPy would fill a copy first.
-        np.take(data, rows, axis=0, out=array, mode="clip")
-        return tensor
-
-    return gather
-
-
-def _aligned_array(shape, dtype, alignment=64):
-    """Return an empty array that starts at a multiple of 64 bytes, as TensorFlow wants the memory it reads."""
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    memory = np.empty(size + alignment, "uint8")
-    start = -memory.ctypes.data % alignment
-    return memory[start : start + size].view(dtype).reshape(shape)
-
-
-def _row_blocks(n, batch_size, shuffle):
-    """Make the dataset that Keras iterates over: blocks of row numbers, (steps, batch_size), and how many steps to run.
-
-    A block that is not full is padded and its step count says so, which keeps one shape and so one compiled program;
-    only a last batch of fewer examples has a shape of its own.
-    """
-    import tensorflow as tf
-
-    batch_size = min(batch_size, n)
-    full_steps, rest = divmod(n, batch_size)
-    height = min(max(EXAMPLES_PER_BLOCK // batch_size, 1), full_steps)
-    # Seeded by keras.utils.set_random_seed, as Keras's own shuffling is.
-    rng = np.random.default_rng(int(keras.random.randint((), 0, 2**31 - 1)))
-
-    def one_epoch():
-        order = (rng.permutation(n) if shuffle else np.arange(n)).astype("int32")
-        body, tail = order[: full_steps * batch_size].reshape(full_steps, batch_size), order[full_steps * batch_size :]
-        for start in range(0, full_steps, height):
-            block = body[start : start + height]
-            padding = ((0, height - len(block)), (0, 0))
-            yield np.pad(block, padding), np.int32(len(block))
-        if rest:
-            yield tail[None], np.int32(1)
-
-    num_blocks = -(-full_steps // height) + (rest > 0)
-    signature = (tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((), tf.int32))
-    blocks = tf.data.Dataset.from_generator(one_epoch, output_signature=signature)
-    return blocks.apply(tf.data.experimental.assert_cardinality(num_blocks))
