@@ -1,5 +1,7 @@
 """Compiled epochs against Keras's own path, and what a Keras user expects of `fit`."""
 
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -428,6 +430,18 @@ def test_the_data_are_not_copied(vae):
         x, verbose=0, callbacks=[Spy(on_epoch_end=lambda model, epoch: seen.append(model._held["train"].data is x))]
     )
     assert seen == [True]
+
+
+def test_models_that_nobody_holds_are_forgotten(make_vae):
+    gone, held = make_vae(), make_vae()
+    gone.compile("adam")
+    gone.fit(random_images(4), verbose=0)
+    trace = weakref.ref(gone)
+    del gone
+    training.forget_models()
+    assert trace() is None
+    held.compile("adam")
+    assert np.isfinite(held.fit(random_images(4), verbose=0).history["loss"][0])
 
 
 # Bad input -----------------------------------------------------------------------------------------

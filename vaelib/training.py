@@ -9,6 +9,11 @@ With blocks.py the only file of the model that uses TensorFlow. On another Keras
 array, `fit` takes Keras's own path.
 """
 
+import contextlib
+import ctypes
+import gc
+import sys
+
 import keras
 import numpy as np
 
@@ -211,6 +216,18 @@ class CompiledEpochs:
             return logs
 
         return run_blocks
+
+
+def forget_models():
+    """Forget the Keras models that nobody holds any more, and hand their memory back to the system.
+
+    For a notebook that trains one model after another. A model that a variable still holds stays as it is.
+    """
+    keras.backend.clear_session()
+    gc.collect()
+    if sys.platform == "linux":
+        with contextlib.suppress(AttributeError, OSError):  # C libraries other than glibc do not have the call
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def _as_list(callbacks):
