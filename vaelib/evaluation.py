@@ -9,7 +9,7 @@ from keras import ops
 from vaelib import checks
 
 # Rows of the decoder's output held at once; bounds the memory of an estimate with thousands of samples.
-ROWS_AT_ONCE = 1_000
+ROWS_AT_ONCE = 500
 
 
 def in_batches(function, x, rows=2_000):
