@@ -90,9 +90,9 @@ def batch(name, values, shape):
         return array
     with np.errstate(over="ignore", invalid="ignore"):  # what does not fit is infinite, and is named below
         array = array.astype("float32", copy=False)
-        total = array.sum(dtype="float64")
-    # The sum is finite when all entries are: one pass and no temporary the size of the data.
-    if not np.isfinite(total):
+        extremes = array.min(), array.max()
+    # NaN goes through both, infinity is one of them: no temporary the size of the data.
+    if not np.isfinite(extremes).all():
         bad = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
         if len(bad):
             raise ValueError(
