@@ -47,6 +47,14 @@ def checked_code(value, latent_dim, name):
     return tuple(code.tolist())
 
 
+def check_view(dtype, reach):
+    """Raise ValueError unless weights can travel as dtype and a plane can reach that far."""
+    if dtype not in ("float32", "float16"):
+        raise ValueError(f"dtype must be 'float32' or 'float16'; received {dtype!r}.")
+    if not 0 < reach <= LIMIT:
+        raise ValueError(f"reach must lie above 0 and at most at {LIMIT:g}; received {reach!r}.")
+
+
 def checked_shown(shown, latent_dim):
     """Return the dimensions that a plane shows: two different ones, or the only one."""
     if latent_dim == 1:

@@ -4,7 +4,15 @@ import anywidget
 import numpy as np
 import traitlets
 
-from vaelib.explore.browser import LIMIT, checked_points, checked_shown, decoder_layers, network_layers, read_together
+from vaelib.explore.browser import (
+    LIMIT,
+    check_view,
+    checked_points,
+    checked_shown,
+    decoder_layers,
+    network_layers,
+    read_together,
+)
 from vaelib.explore.encoder import NumpyEncoder
 from vaelib.explore.frames import NumpyDecoder
 from vaelib.explore.sliders import _checked_names
@@ -121,10 +129,7 @@ class DrawDigit(anywidget.AnyWidget):
         self.encoder, self.decoder = _networks(model)
         self._settled = False  # whether image, mu and log_var follow by themselves from what is being set
         latent_dim = self.encoder.latent_dim
-        if dtype not in ("float32", "float16"):
-            raise ValueError(f"dtype must be 'float32' or 'float16'; received {dtype!r}.")
-        if not 0 < reach <= LIMIT:
-            raise ValueError(f"reach must lie above 0 and at most at {LIMIT:g}; received {reach!r}.")
+        check_view(dtype, reach)
         shown = checked_shown(shown, latent_dim)
         points, classes, class_names = checked_points(points, labels, latent_dim, shown)
         examples, example_names = _checked_examples(examples, example_names)

@@ -8,6 +8,7 @@ from vaelib.checks import positive_int
 from vaelib.explore.browser import (
     LIMIT,
     Code,
+    check_view,
     checked_code,
     checked_points,
     checked_shown,
@@ -85,10 +86,7 @@ class LatentPad(anywidget.AnyWidget):
         latent_dim = positive_int("latent_dim", latent_dim if latent_dim is not None else known_dim)
         if known_dim is not None and known_dim != latent_dim:
             raise ValueError(f"latent_dim must be {known_dim}, the decoder's; received {latent_dim}.")
-        if dtype not in ("float32", "float16"):
-            raise ValueError(f"dtype must be 'float32' or 'float16'; received {dtype!r}.")
-        if not 0 < reach <= LIMIT:
-            raise ValueError(f"reach must lie above 0 and at most at {LIMIT:g}; received {reach!r}.")
+        check_view(dtype, reach)
         shown = checked_shown(shown, latent_dim)
         points, classes, class_names = checked_points(points, labels, latent_dim, shown)
         self.set_trait("names", tuple(_checked_names(names, latent_dim, latent_dim, False)))
