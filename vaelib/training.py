@@ -11,7 +11,6 @@ array, `fit` takes Keras's own path.
 
 import contextlib
 import ctypes
-import gc
 import sys
 
 import keras
@@ -223,8 +222,7 @@ def forget_models():
 
     For a notebook that trains one model after another. A model that a variable still holds stays as it is.
     """
-    keras.backend.clear_session()
-    gc.collect()
+    keras.backend.clear_session()  # collects the garbage too
     if sys.platform == "linux":
         with contextlib.suppress(AttributeError, OSError):  # C libraries other than glibc do not have the call
             ctypes.CDLL(None).malloc_trim(0)
