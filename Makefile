@@ -36,7 +36,7 @@ help: ## Show this list
 	@echo 'ARGS="..." goes to the command behind each of them; GPU=1 uses a GPU.'
 
 course: $(READY) ## Run the notebooks headless and report in build/course (ARGS="--help" for its options)
-	$(RUN) -m vaelib.course $(ARGS)
+	$(RUN) -m vaelib.tools.runner $(ARGS)
 
 # Pytest comes last, so its closing line is the last word. Each file of tests, and each notebook, stays on one core.
 test: $(READY) ## Check the style, then run the tests and every notebook
@@ -48,25 +48,25 @@ lab: $(READY) ## Open JupyterLab on the first notebook
 	$(RUN) -m jupyter lab --ServerApp.root_dir=. $(ARGS) $(firstword $(sort $(wildcard notebooks/*.ipynb)))
 
 site: $(READY) ## Write the course as web pages that need no network, build/site (ARGS="--help" for its options)
-	$(RUN) -m vaelib.site $(ARGS)
+	$(RUN) -m vaelib.tools.site $(ARGS)
 
 bench: $(READY) ## Time training and exploring against their peers (ARGS="--only epoch --rounds 3")
 	$(RUN) benchmarks/bench.py $(ARGS)
 
 outputs: $(READY) ## Run the notebooks and keep their outputs in notebooks/
-	$(RUN) -m vaelib.course save $(ARGS)
+	$(RUN) -m vaelib.tools.runner save $(ARGS)
 
-links: $(READY) ## Write every Binder and Colab link again from the address in vaelib/links.py
-	$(RUN) -m vaelib.links $(ARGS)
+links: $(READY) ## Write every Binder and Colab link again from the address in vaelib/tools/links.py
+	$(RUN) -m vaelib.tools.links $(ARGS)
 
 assignments: $(READY) ## Write the student versions of the assignments to build/assignments/release
-	$(RUN) -m vaelib.classroom release $(ARGS)
+	$(RUN) -m vaelib.tools.grader release $(ARGS)
 
 # The gradebook keeps the marks given by hand: a teacher's GRADES lies where `make clean` does not reach.
 GRADES ?= build/assignments/grades
 grade: $(READY) ## Grade SUBMITTED=folder, one sub-folder per student; the scores go to GRADES=folder
 	@$(if $(SUBMITTED),,$(error name what the students handed in: make grade SUBMITTED=folder))
-	$(RUN) -m vaelib.classroom grade "$(SUBMITTED)" --output "$(GRADES)" $(ARGS)
+	$(RUN) -m vaelib.tools.grader grade "$(SUBMITTED)" --output "$(GRADES)" $(ARGS)
 
 lock: build/uv/bin/uv ## Write requirements.txt from pyproject.toml (ARGS="--upgrade" for the newest versions)
 	build/uv/bin/uv pip compile pyproject.toml --output-file requirements.txt --quiet \

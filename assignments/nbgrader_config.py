@@ -6,8 +6,8 @@ c = get_config()  # noqa: F821 (nbgrader defines it)
 c.Execute.timeout = 120
 
 c.Autograde.autograde_preprocessors = [
-    "vaelib.classroom.preprocessors.Execute",
-    "vaelib.classroom.preprocessors.AllowStderr",
+    "vaelib.tools.grader.preprocessors.Execute",
+    "vaelib.tools.grader.preprocessors.AllowStderr",
     "nbgrader.preprocessors.IgnorePattern",
     "nbconvert.preprocessors.ClearMetadataPreprocessor",
     "nbgrader.preprocessors.LimitOutput",
@@ -18,7 +18,7 @@ c.Autograde.autograde_preprocessors = [
 
 # The pages for students show no hidden test.
 c.GenerateFeedback.preprocessors = [
-    "vaelib.classroom.preprocessors.HideHiddenTests",
+    "vaelib.tools.grader.preprocessors.HideHiddenTests",
     "nbgrader.preprocessors.GetGrades",
     "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
 ]

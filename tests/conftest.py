@@ -72,10 +72,11 @@ def images():
 @pytest.fixture(scope="module")
 def without_xla():
     """Leave XLA out of compiled epochs: it takes seconds per model to compile, and the tests need the graph alone."""
-    from vaelib import training
+
+    from vaelib.training import steps
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "_xla_is_faster", lambda model: False)
+        patch.setattr(steps, "_xla_is_faster", lambda model: False)
         yield
 
 

@@ -221,7 +221,7 @@ def test_make_sets_the_environment_up_once_and_again_when_the_pins_change(checko
 @needs_make
 def test_make_with_gpu_keeps_to_an_environment_of_its_own_and_to_the_same_versions(checkout):
     lines = plan(checkout, "course", "GPU=1", "PYTHON=python3").stdout.replace("\\\n", "").splitlines()
-    assert lines[-1].startswith(".venv-gpu/bin/python -m vaelib.course")
+    assert lines[-1].startswith(".venv-gpu/bin/python -m vaelib.tools.runner")
     assert not [line for line in lines if ".venv/" in line]
     (sed,) = [line.strip() for line in lines if line.strip().startswith("sed")]
     (checkout / ".venv-gpu").mkdir()

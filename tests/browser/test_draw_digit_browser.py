@@ -8,8 +8,8 @@ import pytest
 from widget_page import settle
 
 from vaelib import pretrained
-from vaelib.explore import DrawDigit, LatentPad
-from vaelib.explore.strokes import to_image
+from vaelib.widgets import DrawDigit, LatentPad
+from vaelib.widgets.strokes import to_image
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 # A run that takes seconds: what is trained does not matter here.
 SMALL = {"epochs": 2, "num_seeds": 2, "hidden_units": 20}
 # XLA takes seconds to compile each of the lesson's models, and a minute on a busy machine.
-WITHOUT_XLA = "from vaelib import training\ntraining._xla_is_faster = lambda model: False"
+WITHOUT_XLA = "from vaelib.training import steps\nsteps._xla_is_faster = lambda model: False"
 # What JupyterLab would fetch from the network, what it would draw late, and what it would ask.
 SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -35,8 +35,8 @@ SETTINGS = {
 }
 CELLS = [
     "import numpy as np\n"
-    "from vaelib.explore.frames import NumpyDecoder, bernoulli_mean\n"
-    "from vaelib.explore import LatentPad\n"
+    "from vaelib.widgets.frames import NumpyDecoder, bernoulli_mean\n"
+    "from vaelib.widgets import LatentPad\n"
     "kernel = np.random.default_rng(0).standard_normal((2, 30)).astype('float32')\n"
     "decoder = NumpyDecoder([lambda h: h @ kernel], bernoulli_mean, (6, 5), 2)\n"
     "pad = LatentPad(decoder, names=('pose', 'humour'))\n"

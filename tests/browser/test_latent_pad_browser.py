@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from widget_page import drag, settle
 
-from vaelib.explore.frames import ACTIVATIONS, NumpyDecoder, bernoulli_mean, normal_mean
-from vaelib.explore.latent_pad import LatentPad
+from vaelib.widgets.frames import ACTIVATIONS, NumpyDecoder, bernoulli_mean, normal_mean
+from vaelib.widgets.latent_pad import LatentPad
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

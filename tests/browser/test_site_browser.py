@@ -9,10 +9,10 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from vaelib import pretrained
-from vaelib.explore import DrawDigit, LatentPad
-from vaelib.explore.strokes import to_image
-from vaelib.site import build_site, find_sources
-from vaelib.site.widgets import STATE_MIME, VIEW_MIME
+from vaelib.tools.site import build_site, find_sources
+from vaelib.tools.site.widgets import STATE_MIME, VIEW_MIME
+from vaelib.widgets import DrawDigit, LatentPad
+from vaelib.widgets.strokes import to_image
 
 ROOT = Path(__file__).parents[2]
 LESSONS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))

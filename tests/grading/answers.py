@@ -66,8 +66,8 @@ def hand_in(folder, student, assignment, notebook):
 
 
 def classroom(*arguments, **options):
-    """Run `python -m vaelib.classroom`, as the Makefile does."""
-    command = [sys.executable, "-m", "vaelib.classroom", *map(str, arguments)]
+    """Run `python -m vaelib.tools.grader`, as the Makefile does."""
+    command = [sys.executable, "-m", "vaelib.tools.grader", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, **options)
 
 

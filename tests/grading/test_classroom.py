@@ -15,9 +15,9 @@ import pytest
 from answers import COURSE, cell_of, classroom, grade, hand_in, points_of, read_export, source_of
 from nbgrader.api import Gradebook
 
-from vaelib.classroom.course import find_leaks
-from vaelib.classroom.submissions import Submission, find_submissions, mend
-from vaelib.classroom.workers import run_jobs
+from vaelib.tools.grader.course import find_leaks
+from vaelib.tools.grader.submissions import Submission, find_submissions, mend
+from vaelib.tools.grader.workers import run_jobs
 
 ASSIGNMENTS = sorted(path.stem for path in COURSE.glob("source/*/*.ipynb"))
 

@@ -14,8 +14,8 @@ import matplotlib
 import matplotlib.pyplot as plt
 import nbformat
 
-import vaelib.claims
-from vaelib.claims import ClaimError
+import vaelib.teaching.claims
+from vaelib.teaching.claims import ClaimError
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 CLAIMS = ("claim_close", "claim_equal", "claim_true", "claim_monte_carlo")
@@ -86,7 +86,7 @@ def _run(notebook, parameters, source, without, until=None, last=None):
         stack.enter_context(matplotlib.rc_context())
         stack.enter_context(mock.patch.object(plt, "show", lambda: plt.close("all")))
         for name in CLAIMS:
-            stack.enter_context(replaced(vaelib.claims, name, watched))
+            stack.enter_context(replaced(vaelib.teaching.claims, name, watched))
         with contextlib.suppress(_Reached):
             for text, code in _cells(notebook, parameters, source):
                 if not any(piece in text for piece in without):

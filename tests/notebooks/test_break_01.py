@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from breaking import claims_of, replaced, run_until
 
-from vaelib.claims import ClaimError
+from vaelib.teaching.claims import ClaimError
 from vaelib.theory import autoencoders, gaussian, toy_models
 from vaelib.theory.autoencoders import Autoencoder, QFit, VariationalAutoencoder
 from vaelib.theory.toy_models import BernoulliLatent, LatentVariableModel, LinearGaussian

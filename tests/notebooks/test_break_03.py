@@ -5,8 +5,8 @@ import re
 import pytest
 from breaking import ClaimError, claims_of, replaced, run_until
 
-from vaelib.explore import kl_lab
 from vaelib.theory import divergences, gaussian
+from vaelib.widgets import kl_lab
 
 NOTEBOOK = "03_forward_and_reverse_kl"
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from breaking import claims_of, replaced, run_until
 
-from vaelib.claims import ClaimError
+from vaelib.teaching.claims import ClaimError
 from vaelib.theory import gradients
 from vaelib.theory.gradients import Gradient, Sampled, VarianceEstimate
 

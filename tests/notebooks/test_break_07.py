@@ -3,8 +3,8 @@
 import pytest
 from breaking import claims_of, replaced, run_until
 
-from vaelib import likelihoods, posteriors, priors
-from vaelib.claims import ClaimError
+from vaelib.model import likelihoods, posteriors, priors
+from vaelib.teaching.claims import ClaimError
 
 NOTEBOOK = "07_modular_vae"
 QUICK = {"num_train": 300, "num_test": 64, "hidden_units": 30, "latent_dim": 4, "epochs": 1, "num_seeds": 2}

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from vaelib.course.__main__ import main
-from vaelib.course.notebooks import find_notebooks
+from vaelib.tools.runner.__main__ import main
+from vaelib.tools.runner.notebooks import find_notebooks
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from vaelib.course.__main__ import main
+from vaelib.tools.runner.__main__ import main
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 SMALL = dict(size=12, colour=True, epochs=12, batch_size=25, num_pictures=500)

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vaelib.explore.encoder import NumpyEncoder
-from vaelib.explore.frames import ACTIVATIONS, NumpyDecoder, bernoulli_mean
+from vaelib.widgets.encoder import NumpyEncoder
+from vaelib.widgets.frames import ACTIVATIONS, NumpyDecoder, bernoulli_mean
 
 FOLDER = pathlib.Path(__file__).parent
 

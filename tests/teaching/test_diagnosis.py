@@ -1,0 +1,89 @@
+"""The six checks pass right models of every kind, and find each mistake by the checks that are meant for it."""
+
+import numpy as np
+import pytest
+
+import vaelib
+from vaelib.teaching import mistakes
+from vaelib.teaching.diagnosis import EVALUATION, FRESH, KL, NAMES, NOISE, SHAPE, TOTAL, check_loss, total_probability
+
+GREY = ("ContinuousBernoulli", "Normal", "SharedNormal")
+
+
+@pytest.fixture(scope="module")
+def black_and_white(images):
+    return np.repeat((images > 0.5).astype("float32"), 2, axis=0)
+
+
+@pytest.mark.parametrize("likelihood", ["Bernoulli", *GREY])
+def test_right_likelihoods_pass(make_vae, seeded, images, black_and_white, likelihood):
+    x = images if likelihood in GREY else black_and_white
+    result = check_loss(make_vae(likelihood=likelihood), x)
+    assert [check.name for check in result] == list(NAMES)
+    assert result.failed == [], repr(result)
+
+
+@pytest.mark.parametrize(
+    "switch", [{"posterior": "FullNormal"}, {"prior": "MixturePrior"}, {"network": "conv"}], ids=str
+)
+def test_other_right_parts_pass(make_vae, seeded, perturb, black_and_white, switch):
+    vae = perturb(make_vae(**switch), scale=0.1)
+    assert check_loss(vae, black_and_white).failed == []
+
+
+EXPECTED = [
+    ({"likelihood": mistakes.MeanOverPixels}, [TOTAL]),
+    ({"likelihood": mistakes.SwappedCrossEntropy}, [TOTAL]),
+    ({"likelihood": mistakes.NoLogTwoPi}, [TOTAL]),
+    ({"likelihood": mistakes.NoLogVar}, [TOTAL]),
+    ({"posterior": mistakes.LogVarAsSigma}, [NOISE, KL]),
+    ({"posterior": mistakes.FrozenNoise}, [NOISE, FRESH, EVALUATION]),
+    ({"posterior": mistakes.SharedNoise}, [FRESH]),
+    ({"posterior": mistakes.FixedBatchNoise}, [SHAPE]),
+    ({"prior": mistakes.NegativeKL}, [KL]),
+    ({"prior": mistakes.MeanOverLatentDims}, [KL]),
+    ({"beta": 4.0}, [EVALUATION]),
+]
+
+
+@pytest.mark.parametrize(("switch", "expected"), EXPECTED, ids=str)
+def test_each_mistake_is_found(make_vae, seeded, perturb, black_and_white, switch, expected):
+    # Weights with some spread: an encoder that gives N(0, I) throughout hides what is done to its KL.
+    assert check_loss(perturb(make_vae(**switch)), black_and_white).failed == expected
+
+
+def test_no_noise_in_evaluation_is_found(make_vae, seeded, black_and_white):
+    vae = make_vae()
+    parts = [getattr(vae, part) for part in ("encoder", "decoder", "posterior", "likelihood", "prior")]
+    result = check_loss(mistakes.NoiselessEvaluation(*parts), black_and_white)
+    assert result.failed == [EVALUATION] and "no noise" in result[-1].detail
+
+
+def test_a_bernoulli_of_grey_pixels_is_no_distribution(make_vae, seeded, images):
+    assert check_loss(make_vae(), images).failed == [TOTAL]
+
+
+def test_the_total_of_a_grey_bernoulli_is_the_closed_form(images):
+    likelihood = vaelib.Bernoulli((8, 8))
+    logits = 0.5 * np.random.default_rng(0).standard_normal(2)  # those of total_probability
+    area = np.tanh(logits / 2) / logits  # (2 lambda - 1) / (log lambda - log(1 - lambda))
+    assert total_probability(likelihood, images) == pytest.approx(area.prod(), rel=1e-4)
+
+
+def test_the_noise_of_a_full_batch_of_another_size_is_reported_and_not_raised(make_vae, seeded, black_and_white):
+    vae = make_vae(posterior=lambda latent_dim: mistakes.FixedBatchNoise(latent_dim, batch_size=7))
+    assert check_loss(vae, black_and_white).failed == [SHAPE, NOISE, FRESH, EVALUATION]
+
+
+def test_it_prints_one_line_a_check_and_leaves_the_metrics_alone(make_vae, seeded, black_and_white):
+    vae = make_vae(prior=mistakes.NegativeKL)
+    lines = repr(check_loss(vae, black_and_white)).splitlines()
+    assert len(lines) == len(NAMES) and lines[4].startswith(f"✗ {KL}") and lines[0].startswith(f"✓ {TOTAL}")
+    assert float(vae.kl_tracker.result()) == 0
+
+
+def test_bad_arguments_are_refused(make_vae, black_and_white):
+    with pytest.raises(ValueError, match="Divide by 255"):
+        check_loss(make_vae(), 255 * black_and_white)
+    with pytest.raises(ValueError, match="num_draws must be at least 2"):
+        check_loss(make_vae(), black_and_white, num_draws=1)

@@ -1,0 +1,350 @@
+"""The static site, made from small notebooks: which copy a page shows, what stands on it, that it needs no network."""
+
+import base64
+import html
+import json
+import os
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from vaelib.teaching.claims import CLAIM_MIME, DATA_MIME, FIGURE_MIME
+from vaelib.tools.runner import CourseError
+from vaelib.tools.site import build_site, find_sources
+from vaelib.tools.site.__main__ import main
+from vaelib.tools.site.page import SLIDERS
+from vaelib.tools.site.widgets import STATE_MIME, VIEW_MIME
+from vaelib.widgets.frames import NumpyDecoder, bernoulli_mean, to_png
+from vaelib.widgets.latent_pad import LatentPad
+
+ROOT = Path(__file__).parents[2]
+PIXEL = base64.b64encode(to_png(np.zeros((2, 2), "uint8"), 1, False)).decode()
+TEXT = r"""# 01 · First
+
+**You build it.**
+
+*10 minutes · beginner · you know $x$*
+
+| before | now |
+|---|---|
+| nothing | [02 Second](02_second.ipynb#here) |
+
+Next: [02 Second](02_second.ipynb) ·
+[open on Binder](https://mybinder.org/v2/gh/OWNER/REPOSITORY/HEAD?urlpath=lab/tree/notebooks/01_first.ipynb) ·
+[open in Colab](https://colab.research.google.com/github/OWNER/REPOSITORY/blob/main/notebooks/01_first.ipynb)
+
+## Why $\log p(x)$ <br>
+
+$$\begin{aligned} a_1 &< b_1 \\ &= c \end{aligned} \tag{1}$$
+
+![A map](../images/a%20map.svg) and [a paper](https://example.org/paper).
+
+<details><summary>Answer</summary>
+
+Because *so*.
+
+</details>
+"""
+
+
+def shown(data, **metadata):
+    return new_output("display_data", data=data, metadata=metadata)
+
+
+def claim(text, detail, passed=True):
+    line = f"{'✓' if passed else '✗'} {text}   {detail}"
+    return shown({"text/plain": line, CLAIM_MIME: {"text": text, "passed": passed}})
+
+
+def source(name, stand_in):
+    return shown({"text/plain": f"Data: {name}", DATA_MIME: {"name": name, "origin": "test", "stand_in": stand_in}})
+
+
+def code(text, *outputs, count=1):
+    return new_code_cell(text, outputs=list(outputs), execution_count=count)
+
+
+def state_of(*widgets):
+    """Widget state as a notebook keeps it after its execution."""
+    models = {}
+    for name, widget in widgets:
+        state = widget.get_state()
+        binary = {key: value for key, value in state.items() if isinstance(value, bytes)}
+        buffers = [
+            {"path": [key], "data": base64.b64encode(value).decode(), "encoding": "base64"}
+            for key, value in binary.items()
+        ]
+        models[name] = {"state": {k: v for k, v in state.items() if k not in binary}, "buffers": buffers}
+    return {"widgets": {STATE_MIME: {"state": json.loads(json.dumps(models, default=str))}}}
+
+
+def view(name):
+    return shown({"text/plain": "a widget", VIEW_MIME: {"model_id": name}})
+
+
+def waves(z):
+    return 0.5 + 0.5 * np.sin(np.arange(30).reshape(6, 5) * z[:, :1, None])
+
+
+class Course:
+    """A folder with notebooks, executed copies and images."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        for name in ("notebooks", "executed", "images"):
+            (folder / name).mkdir(parents=True)
+        (folder / "images" / "a map.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+
+    def write(self, name, *cells, place="notebooks", metadata=None):
+        path = self.folder / place / f"{name}.ipynb"
+        nbformat.write(new_notebook(cells=list(cells), metadata=metadata or {}), path)
+        return path
+
+    def sources(self):
+        return find_sources(self.folder / "notebooks", [self.folder / "executed"])
+
+    def build(self):
+        build_site(self.sources(), self.folder / "site", images=self.folder / "images")
+        return self.folder / "site"
+
+
+@pytest.fixture
+def course(tmp_path):
+    return Course(tmp_path / "a course")
+
+
+class Tags(HTMLParser):
+    """All tags with their attributes, and the text outside scripts."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.tags, self.text, self.open = [], "", []
+        self.feed(path.read_text("utf-8"))
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag in ("script", "style"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if self.open and tag == self.open[-1]:
+            self.open.pop()
+
+    def handle_data(self, data):
+        self.text += "" if self.open else data
+
+    def all(self, tag, attribute):
+        return [attributes[attribute] for t, attributes in self.tags if t == tag and attribute in attributes]
+
+
+def require_self_contained(site):
+    """Nothing that a page loads by itself lies outside the site, and all of it is there."""
+    for path in site.glob("*.html"):
+        tags = Tags(path)
+        ids = tags.all("h1", "id") + tags.all("h2", "id") + tags.all("h3", "id") + ["content"]
+        loaded = tags.all("script", "src") + tags.all("img", "src") + tags.all("link", "href")
+        links = [link for link in tags.all("a", "href") if not re.match(r"https?://", link)]
+        for address in loaded + links:
+            if address.startswith("data:"):
+                continue
+            file, _, anchor = address.partition("#")
+            file = re.sub(r"%20", " ", file.split("?")[0])
+            assert not file or (site / file).is_file(), f"{path.name}: {address}"
+            assert file or anchor in ids, f"{path.name}: {address}"
+    networks = re.compile(rb"jsdelivr|unpkg|cdnjs|cloudflare|googleapis|(?<![\w.])cdn\.")
+    for path in site.rglob("*"):
+        if path.is_file():
+            assert not networks.search(path.read_bytes()), path
+
+
+def test_a_whole_page(course):
+    course.write(
+        "01_first",
+        new_markdown_cell(TEXT),
+        code(
+            "claim('a < b')  # why",
+            claim("a < b", "|difference| 0 ≤ 1"),
+            claim("c", "1 = 1"),
+            shown({"text/plain": "NELBO: 3.5 nats", FIGURE_MIME: {"name": "NELBO"}}),
+            source("digits", False),
+        ),
+        code(
+            "plot()",
+            shown({"image/png": PIXEL, "text/plain": "<Figure>"}),
+            shown({"image/png": PIXEL}, **{"image/png": {"alt": 'Two "pixels"', "width": "20"}}),
+            shown({"image/png": PIXEL}),
+        ),
+        code("print('<b>')", new_output("stream", name="stdout", text="<b> \x1b[31mred\x1b[0m\n")),
+        code("summary()", shown({"text/html": "<table><tr><td>✓</td></tr></table>", "text/plain": "table"})),
+        code("lab.show()"),
+    )
+    course.write("02_second", new_markdown_cell("# 02 · Second\n\n[before](01_first.ipynb)\n\n## Here"))
+    site = course.build()
+    page, text = Tags(site / "01_first.html"), (site / "01_first.html").read_text("utf-8")
+    # Links: between pages, to nowhere that does not exist yet, and outside.
+    links = page.all("a", "href")
+    assert (
+        links.count("02_second.html") >= 2 and "02_second.html#here" in links and "https://example.org/paper" in links
+    )
+    assert "OWNER" not in text and "Binder" not in text and "ipynb" not in page.text
+    assert "Next: 02 Second" in page.text.replace("\n", " ")
+    assert (site / "images" / "a map.svg").is_file()
+    # Formulas reach MathJax as they were written, whatever HTML thinks of < and &.
+    assert r"\begin{aligned} a_1 &< b_1 \\ &= c \end{aligned} \tag{1}" in page.text
+    assert ("details", {}) in page.tags and "<em>so</em>" in text
+    # Outputs.
+    assert re.search(r'<li class="held">.*a &lt; b.*\|difference\| 0 ≤ 1', text)
+    assert text.count('<ul class="claims"') == 1 and "<dt>NELBO</dt><dd>3.5 nats</dd>" in text
+    assert "Data: digits" in page.text and "&lt;b&gt;" in text and "\x1b" not in text
+    alts = page.all("img", "alt")
+    assert alts[0] == "A map" and alts[2] == 'Two "pixels"' and "Figure 1," in alts[1] and "Figure 2," in alts[3]
+    assert f"data:image/png;base64,{PIXEL}" in page.all("img", "src")
+    assert page.text.count(SLIDERS) == 1, "the lab left nothing but this line"
+    assert ("table", {}) in page.tags
+    # Around the content.
+    assert page.all("a", "rel") == ["next"] and Tags(site / "02_second.html").all("a", "rel") == ["prev"]
+    assert page.all("html", "lang") == ["en"] and "#content" in links
+    index = Tags(site / "index.html")
+    assert {"01_first.html", "02_second.html"} <= set(index.all("a", "href"))
+    assert "You build it." in index.text and "10 minutes · beginner" in index.text and "you know" not in index.text
+    require_self_contained(site)
+
+
+def test_a_committed_notebook_of_the_course(course):
+    shutil.copy(ROOT / "notebooks" / "02_elbo.ipynb", course.folder / "notebooks")
+    shutil.copytree(ROOT / "images", course.folder / "images", dirs_exist_ok=True)
+    content = nbformat.read(ROOT / "notebooks" / "02_elbo.ipynb", as_version=4)
+    # Only this lesson is there, so links to the others would lead nowhere.
+    for cell in content.cells:
+        cell.source = re.sub(r"\]\(0[^2]_\w+\.ipynb\)", "](02_elbo.ipynb)", cell.source)
+    nbformat.write(content, course.folder / "notebooks" / "02_elbo.ipynb")
+    site = course.build()
+    page = Tags(site / "02_elbo.html")
+    written = [o for c in content.cells if c.cell_type == "code" for o in c.outputs]
+    claims = [o for o in written if CLAIM_MIME in o.get("data", {})]
+    text = (site / "02_elbo.html").read_text("utf-8")
+    assert len(claims) > 10 and text.count('<li class="held">') == len(claims)
+    pictures = [o for o in written if "image/png" in o.get("data", {})]
+    assert sum(src.startswith("data:") for src in page.all("img", "src")) == len(pictures) > 3
+    tags = [
+        number for c in content.cells if c.cell_type == "markdown" for number in re.findall(r"\\tag\{\w+\}", c.source)
+    ]
+    assert tags and all(tag in page.text for tag in tags)
+    assert all(page.all("img", "alt")) and "course_map.svg" in " ".join(Tags(site / "index.html").all("img", "src"))
+    require_self_contained(site)
+
+
+def test_explorers_bring_their_state_and_the_rest_a_picture(course):
+    kernel = np.random.default_rng(0).standard_normal((2, 30)).astype("float32")
+    pad = LatentPad(NumpyDecoder([lambda h: h @ kernel], bernoulli_mean, (6, 5), 2), names=("a</script>", "b"))
+    dead = LatentPad(waves, latent_dim=2, z=[1, 0], alt="Waves & <so on>")
+    state = state_of(("pad", pad), ("dead", dead))
+    models = state["widgets"][STATE_MIME]["state"]
+    models["box"] = {"state": {"children": ["IPY_MODEL_pad", "IPY_MODEL_slider"]}}
+    models["slider"] = {"state": {"value": 1, "_view_module": "@jupyter-widgets/controls"}}
+    cells = [
+        code("a = LatentPad(x)\na", view("pad")),
+        code("box", view("box")),
+        code("slider", view("slider")),
+        code("waves", view("dead")),
+    ]
+    course.write("01_pads", *cells, place="executed", metadata=state)
+    for cell in cells:
+        cell.outputs = []
+    course.write("01_pads", *cells)
+    (page_source,) = course.sources()
+    assert page_source.executed and page_source.has_explorers and not page_source.needs_run
+    site = course.build()
+    text, page = (site / "01_pads.html").read_text("utf-8"), Tags(site / "01_pads.html")
+    assert page.all("div", "data-model") == ["pad", "pad"] and page.text.count(SLIDERS) == 1
+    held = re.search(r'<script type="application/json" id="widget-state">(.*?)</script>', text, re.DOTALL)
+    content = json.loads(held[1])
+    assert list(content["models"]) == ["pad"] and "a</script>" in content["models"]["pad"]["state"]["names"]
+    assert content["sources"][content["models"]["pad"]["module"]] == pad.get_state()["_esm"]
+    assert base64.b64decode(content["models"]["pad"]["buffers"]["weights"]) == pad.weights != b""
+    # What needs Python stands as its first picture, and says so.
+    picture = base64.b64encode(to_png(dead.image([1, 0]), 10, True)).decode()
+    assert f"data:image/png;base64,{picture}" in page.all("img", "src")
+    assert "Waves & <so on>" in page.all("img", "alt") and "its decoder needs Python" in page.text
+    require_self_contained(site)
+
+
+def test_which_copy_is_shown(course):
+    cells = [code("x = 1", count=1), code("print(x)", new_output("stream", text="real\n"), count=2)]
+    committed = course.write("01_a", *cells)
+
+    def executed(*cells, **metadata):
+        path = course.write("01_a", *cells, place="executed", metadata=metadata)
+        (found,) = course.sources()
+        assert (found.executed == path) == (found.content != nbformat.read(committed, as_version=4))
+        return found.executed == path
+
+    ran = new_output("stream", text="again\n")
+    first = cells[0]
+    assert executed(first, code("print(x)", ran, count=2))
+    assert not executed(first, code("print(y)", ran, count=2)), "other code"
+    assert not executed(first, code("x = 5"), code("print(x)", ran)), "other parameters"
+    assert not executed(first, code("print(x)", ran, count=None)), "not run to its end"
+    error = new_output("error", ename="E", evalue="", traceback=[])
+    assert not executed(first, code("print(x)", error, count=2)), "an error"
+    # Stand-in data do not push out real data, but follow other stand-ins and an empty notebook.
+    assert not executed(first, code("print(x)", source("drawn", True), count=2))
+    cells[1].outputs = [source("drawn", True)]
+    course.write("01_a", *cells)
+    assert executed(first, code("print(x)", source("other", True), count=2))
+    cells[1].outputs = []
+    course.write("01_a", *cells)
+    assert executed(first, code("print(x)", source("drawn", True), count=2))
+    assert not course.sources()[0].needs_run
+    (course.folder / "executed" / "01_a.ipynb").unlink()
+    assert course.sources()[0].needs_run, "no outputs anywhere"
+
+
+def test_a_copy_with_explorers_is_newer_than_their_code(course):
+    cells = [code("pad = LatentPad(model)\npad", view("pad"))]
+    course.write("01_a", *cells)
+    path = course.write("01_a", *cells, place="executed")
+    assert course.sources()[0].executed == path
+    os.utime(path, (1, 1))
+    assert course.sources()[0].executed is None and course.sources()[0].needs_run
+    course.write("01_a", code("from vaelib.widgets import LatentPad", new_output("stream", text="x")))
+    assert not course.sources()[0].needs_run, "to import it is not to show it"
+
+
+def test_the_command_line_runs_what_only_a_run_can_fill(course, monkeypatch, capsys):
+    monkeypatch.chdir(course.folder)
+    course.write("01_old", code("print('kept')", new_output("stream", text="kept\n")))
+    course.write("02_new", code("print(6 * 7)", count=None))
+    assert main(["--run", "none"]) == 0
+    assert "42" not in Tags(course.folder / "build/site/02_new.html").text
+    assert main([]) == 0
+    assert "42" in Tags(course.folder / "build/site/02_new.html").text
+    out = capsys.readouterr().out
+    assert "running 02_new" in out and "running 01_old" not in out and "2 pages" in out
+    course.write("02_new", code("1 / 0", count=None))
+    assert main([]) == 1 and "division by zero" in capsys.readouterr().err
+
+
+def test_what_is_refused(course):
+    with pytest.raises(CourseError, match="holds no notebook"):
+        course.sources()
+    course.write("01_a", new_markdown_cell("![x](../images/none.svg)"))
+    with pytest.raises(CourseError, match=r"01_a shows none\.svg"):
+        course.build()
+    course.write("01_a", new_markdown_cell("# A"))
+    (course.folder / "site").mkdir()
+    (course.folder / "site" / "precious.txt").write_text("mine")
+    with pytest.raises(CourseError, match="no earlier build"):
+        course.build()
+    assert (course.folder / "site" / "precious.txt").read_text() == "mine"
+    (course.folder / "site" / "precious.txt").unlink()
+    course.build()
+    (course.folder / "site" / "old.html").write_text("a lesson that is gone")
+    assert html.escape("A") in Tags(course.build() / "01_a.html").text
+    assert not (course.folder / "site" / "old.html").exists()

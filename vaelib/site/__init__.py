@@ -1,9 +1,0 @@
-"""The course as a static site: pages that need no network, no server and no kernel.
-
-Command line: `python -m vaelib.site --help`. Needs the extras `course` and `site`: `pip install vaelib[course,site]`.
-"""
-
-from vaelib.site.build import build_site
-from vaelib.site.sources import Source, find_sources
-
-__all__ = ["Source", "build_site", "find_sources"]

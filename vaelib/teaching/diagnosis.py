@@ -1,0 +1,178 @@
+"""Six checks that a VAE computes the loss that it should; they find the mistakes of `vaelib.teaching.mistakes`."""
+
+from typing import NamedTuple
+
+import numpy as np
+from keras import ops
+
+from vaelib import checks
+from vaelib.model.likelihoods import Bernoulli, ContinuousBernoulli
+
+TOTAL, SHAPE, NOISE, FRESH, KL, EVALUATION = NAMES = (
+    "the likelihood adds up to 1",
+    "the sampler takes any batch size",
+    "the noise has mean 0 and variance 1",
+    "the noise is new at each call and for each example",
+    "the KL is the mean of log q − log p",
+    "the evaluated loss is minus the ELBO",
+)
+NUM_ERRORS = 5.0  # a right model fails one check in a few hundred thousand
+
+
+class Check(NamedTuple):
+    """One check: its name, whether it passed, and the numbers behind it."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+class Diagnosis(tuple):
+    """The checks that were made, printed one to a line."""
+
+    @property
+    def failed(self):
+        """The names of the checks that failed, a list."""
+        return [check.name for check in self if not check.passed]
+
+    def __repr__(self):
+        return "\n".join(f"{'✓' if check.passed else '✗'} {check.name}   {check.detail}" for check in self)
+
+
+def check_loss(vae, x, num_draws=50, seed=0):
+    """Check the parts of a VAE and its loss against what their definitions say. Training is not needed.
+
+    The likelihood is tried on two pixels, where its sum or integral can be computed. A Bernoulli must add up over black
+    and white pixels; when x holds grey ones it must integrate over [0, 1], which it does not. Other likelihoods are
+    taken as densities of real numbers. A model with beta other than 1 fails the last check: its loss is no bound.
+
+    Args:
+        vae: the model, with a DiagonalNormal or FullNormal posterior.
+        x: images of the kind the model is for, shape (n, *data_shape); 100 of them are used.
+        num_draws: number of draws of the noise behind each Monte Carlo check.
+        seed: seed of the noise that is passed in.
+
+    Returns:
+        A Diagnosis; its `failed` holds the names of the checks that did not pass.
+
+    Raises:
+        ValueError: x does not fit the likelihood, or num_draws is below 2.
+    """
+    x = vae.likelihood.check(x)[:100]
+    if checks.positive_int("num_draws", num_draws) < 2:
+        raise ValueError("num_draws must be at least 2, for an error bar; received 1.")
+    params = vae.posterior_params(x)
+    eps = np.random.default_rng(seed).standard_normal((num_draws, len(x), vae.latent_dim)).astype("float32")
+    made = [_total(vae.likelihood, x), _any_batch_size(vae.posterior, params)]
+    try:
+        noise = _noise(vae.posterior, params, num_draws)
+    except Exception as error:  # each backend has its own
+        made += [Check(name, False, f"the sampler failed: {type(error).__name__}") for name in (NOISE, FRESH)]
+    else:
+        made += [_standard(noise), _fresh(noise)]
+    return Diagnosis([*made, _kl(vae, params, eps), _evaluation(vae, x, eps)])
+
+
+def total_probability(likelihood, x):
+    """Add up a likelihood of the same kind over all images of two pixels, at fixed random parameters.
+
+    Args:
+        likelihood: any Likelihood.
+        x: images it is meant for; they say whether a Bernoulli's pixels are black and white or grey.
+
+    Returns:
+        The sum or integral, 1 for a distribution.
+    """
+    small = type(likelihood).from_config({**likelihood.get_config(), "data_shape": (2,)})
+    values, weights = _support(likelihood, x)
+    pairs = np.stack(np.meshgrid(values, values), axis=-1).reshape(-1, 2).astype("float32")
+    params = 0.5 * np.random.default_rng(0).standard_normal((1, small.params_size)).astype("float32")
+    log_prob = ops.convert_to_numpy(small.log_prob(pairs, np.repeat(params, len(pairs), axis=0)))
+    return float(np.exp(log_prob.astype(float)) @ np.outer(weights, weights).ravel())
+
+
+def _support(likelihood, x):
+    """Return the values a pixel can take, with the weights of a sum or of a quadrature over them."""
+    if not isinstance(likelihood, Bernoulli):
+        values = np.linspace(-12, 13, 401)  # eight standard deviations and more around means in [0, 1]
+        return values, np.full(401, values[1] - values[0])
+    if np.isin(x, (0, 1)).all() and not isinstance(likelihood, ContinuousBernoulli):
+        return np.array([0.0, 1.0]), np.ones(2)
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    return (nodes + 1) / 2, weights / 2
+
+
+def _total(likelihood, x):
+    total = total_probability(likelihood, x)
+    return Check(TOTAL, bool(abs(total - 1) < 1e-3), f"{total:.4g} over all images of two pixels")
+
+
+def _any_batch_size(posterior, params):
+    for size in (len(params), len(params) // 2 + 1):
+        try:
+            shape = tuple(posterior.sample(params[:size]).shape)
+        except Exception as error:
+            return Check(SHAPE, False, f"{size} examples: {type(error).__name__}")
+        if shape != (size, posterior.latent_dim):
+            return Check(SHAPE, False, f"{size} examples gave codes of shape {shape}")
+    return Check(SHAPE, True, f"{len(params)} examples, and {len(params) // 2 + 1}")
+
+
+def _noise(posterior, params, num_draws):
+    """Recover the noise behind the sampler's codes, shape (num_draws, n, latent_dim)."""
+    mean, spread = (ops.convert_to_numpy(part).astype(float) for part in posterior.split(params))
+    if spread.ndim == 2:  # log-variances; else the Cholesky factor
+        spread = np.exp(0.5 * spread)[..., None] * np.eye(mean.shape[-1])
+    codes = np.stack([ops.convert_to_numpy(posterior.sample(params)) for _ in range(num_draws)])
+    return np.linalg.solve(spread, (codes - mean)[..., None])[..., 0]
+
+
+def _standard(noise):
+    numbers = noise[0].size  # a call's mean has error 1 / sqrt(numbers), its mean square sqrt(2 / numbers)
+    mean, mean_off = _off(noise.mean(axis=(1, 2)), 0.0, numbers**-0.5)
+    square, square_off = _off((noise**2).mean(axis=(1, 2)), 1.0, (2 / numbers) ** 0.5)
+    return Check(NOISE, not (mean_off or square_off), f"mean {mean:.3f}, mean square {square:.3f}")
+
+
+def _fresh(noise):
+    noise = noise / max(np.sqrt(np.mean(noise**2)), 1e-12)  # small noise, too, must be new
+    error = noise[0].size ** -0.5
+    calls, calls_off = _off((noise[1:] * noise[:-1]).mean(axis=(1, 2)), 0.0, error)
+    rows, rows_off = _off((noise[:, 1:] * noise[:, :-1]).mean(axis=(1, 2)), 0.0, error)
+    return Check(FRESH, not (calls_off or rows_off), f"mean product {calls:.3f} of two calls, {rows:.3f} of two rows")
+
+
+def _off(values, expected, floor):
+    """Return the mean of values and whether it is off; their error is taken as at least the floor."""
+    error = max(values.std(ddof=1), floor) / np.sqrt(len(values))
+    return values.mean(), bool(not abs(values.mean() - expected) <= NUM_ERRORS * error)
+
+
+def _kl(vae, params, eps):
+    stated, sampled = [], []
+    for draw in eps:
+        z = vae.posterior.sample(params, draw)
+        stated.append(float(ops.mean(vae.prior.kl(vae.posterior, params, z))))
+        sampled.append(float(ops.mean(vae.posterior.log_prob(z, params) - vae.prior.log_prob(z))))
+    stated, sampled = np.array(stated), np.array(sampled)
+    _, off = _off(sampled - stated, 0.0, 1e-4 * (1 + abs(stated).max()))
+    return Check(KL, not off, f"{stated.mean():.3f} nats against {sampled.mean():.3f}")
+
+
+def _evaluation(vae, x, eps):
+    reported, defined = [], []
+    for draw in eps:
+        try:
+            loss = vae.compute_loss(x=x, y_pred=vae(x, training=False), training=False)
+        except Exception as error:
+            return Check(EVALUATION, False, f"it failed: {type(error).__name__}")
+        reported.append(float(loss))
+        reconstruction, kl = vae.loss_terms(x, vae(x, eps=draw, training=False))
+        defined.append(float(ops.mean(reconstruction + kl)))
+    vae.reset_metrics()
+    reported, defined = np.array(reported), np.array(defined)
+    detail = f"{reported.mean():.3f} nats against {defined.mean():.3f}"
+    if np.ptp(reported) == 0:
+        return Check(EVALUATION, False, f"{detail}; each evaluation gives the same number: no noise")
+    error = np.hypot(reported.std(ddof=1), defined.std(ddof=1)) / np.sqrt(len(eps))
+    return Check(EVALUATION, bool(abs(reported.mean() - defined.mean()) <= NUM_ERRORS * error), detail)

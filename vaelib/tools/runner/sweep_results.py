@@ -1,0 +1,106 @@
+"""What a sweep leaves behind: a table with a row per run, and a picture of every figure over the swept parameters."""
+
+import csv
+import json
+import math
+import os
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from vaelib.teaching.plots import CLASS_COLOURS
+from vaelib.tools.runner.report import place
+
+COLUMNS = 3
+MEASURES = {"seconds": ("seconds", ""), "peak_rss_mb": ("peak memory", "MB")}
+
+
+def write_csv(output, runs):
+    """Write results.csv: a row per run of the grid, empty where it has not been run.
+
+    Columns: the parameters; passed, seconds, peak_memory_mb; every recorded figure with its unit; error and run, the
+    name of its folder below runs/.
+    """
+    results = [run.result() or {} for run in runs]
+    parameters = list(runs[0].parameters)
+    figures = {}  # name to column, in the order of the notebook
+    for result in results:
+        for name in result.get("figures", {}):
+            unit = result["units"].get(name)
+            figures.setdefault(name, f"{name} ({unit})" if unit else f"figure {name}" if name in parameters else name)
+    header = [*parameters, "passed", "seconds", "peak_memory_mb", *figures.values(), "error", "run"]
+    rows = []
+    for run, result in zip(runs, results, strict=True):
+        values = [json.dumps(v) if isinstance(v, list | dict) else v for v in run.parameters.values()]
+        rows.append([
+            *values, *(result.get(key, "") for key in ("passed", "seconds", "peak_rss_mb")),
+            *(result.get("figures", {}).get(name, "") for name in figures),
+            place(result["error"]) if result.get("error") else "", run.folder.name,
+        ])  # fmt: skip
+    output.mkdir(parents=True, exist_ok=True)
+    half = output / "results.csv.part"
+    with open(half, "w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+    os.replace(half, output / "results.csv")
+
+
+def draw(path, grid, runs, title):
+    """Draw one panel per figure: dots are runs, lines their mean.
+
+    Across goes the first parameter that has several values, seeds last; colour tells the second. Any further one, such
+    as the seed, makes several dots at one place.
+
+    Args:
+        path: the PNG file.
+        grid: dict of parameter to list of values.
+        runs: list of (parameters, result); result is None for a run that is missing.
+        title: above the panels.
+
+    Returns:
+        (across, by): the names of the two parameters, None where there is none.
+    """
+    swept = sorted((name for name, values in grid.items() if len(values) > 1), key=lambda name: name == "seed")
+    across = swept[0] if swept else next(iter(grid), None)
+    by = swept[1] if len(swept) > 1 and swept[1] != "seed" else None
+    rest = [name for name in swept if name not in (across, by)]
+    passed = [(parameters, result) for parameters, result in runs if result and result["passed"]]
+    panels = {name: (name, result["units"].get(name, "")) for _, result in passed for name in result["figures"]}
+    panels |= MEASURES
+    rows = math.ceil(len(panels) / COLUMNS)
+    figure = Figure(figsize=(4 * COLUMNS, 2.8 * rows + 0.6), dpi=90, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
+    for ax, (key, (name, unit)) in zip(axes, panels.items(), strict=False):
+        _panel(ax, key, grid, across, by, passed)
+        ax.set_title(name if len(name) < 45 else name[:42] + "…", fontsize=10, loc="left")
+        ax.set(xlabel=across or "", ylabel=unit)
+        ax.spines[["top", "right"]].set_visible(False)
+    for ax in axes[len(panels) :]:
+        ax.set_axis_off()
+    if by is not None:
+        axes[0].legend(title=by, fontsize=8, title_fontsize=8)
+    means = f"; lines: means over {', '.join(rest)}" if rest else ""
+    figure.suptitle(f"{title}: {len(passed)} of {len(runs)} runs passed; dots: runs{means}", fontsize=11)
+    half = path.with_name(path.name + ".part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(half, format="png")
+    os.replace(half, path)
+    return across, by
+
+
+def _panel(ax, key, grid, across, by, passed):
+    values = grid.get(across, [None])
+    numeric = all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values)
+    places = dict(zip(map(repr, values), values if numeric else range(len(values)), strict=True))
+    for i, series in enumerate(grid[by] if by else [None]):
+        colour = CLASS_COLOURS[i % len(CLASS_COLOURS)]
+        points = {}
+        for parameters, result in passed:
+            value = result["figures"].get(key) if key not in MEASURES else result[key]
+            if value is not None and (by is None or repr(parameters[by]) == repr(series)):
+                points.setdefault(places[repr(parameters.get(across))], []).append(value)
+        x = sorted(points)
+        ax.plot([at for at in x for _ in points[at]], [v for at in x for v in points[at]], "o", color=colour, ms=4)
+        ax.plot(x, [np.mean(points[at]) for at in x], color=colour, lw=1.5, label=str(series))
+    ax.set_xticks(list(places.values()), [str(value) for value in values])

@@ -1,0 +1,66 @@
+"""Command line of the site: `python -m vaelib.tools.site`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from vaelib.tools.runner.notebooks import CourseError
+from vaelib.tools.site.build import build_site
+from vaelib.tools.site.sources import find_sources
+
+RUNS = Path("build/site-runs")
+
+
+def main(argv=None):
+    """Run the command line.
+
+    Returns:
+        Exit status: 0 when the site is whole, 1 when a notebook failed in its run, 2 for a request that makes no sense.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m vaelib.tools.site",
+        description="Make the course's static site. Pages come from executed copies with the default parameters "
+        "(build/course, from `make course`) where they fit, otherwise from the notebooks themselves.",
+    )
+    parser.add_argument("--notebooks", type=Path, default=Path("notebooks"), metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--course", type=Path, default=Path("build/course"), metavar="DIR", help="default: %(default)s")
+    parser.add_argument("--output", type=Path, default=Path("build/site"), metavar="DIR", help="default: %(default)s")
+    parser.add_argument(
+        "--run", choices=("needed", "all", "none"), default="needed",
+        help="which notebooks to run first, into build/site-runs: those whose explorers (or outputs altogether) exist "
+        "in no executed copy, all that have no executed copy, or none, where an explorer then stands still",
+    )  # fmt: skip
+    options = parser.parse_args(argv)
+    try:
+        sources = find_sources(options.notebooks, (options.course, RUNS))
+        failed = _run([s for s in sources if s.executed is None and (s.needs_run or options.run == "all")], options.run)
+        sources = find_sources(options.notebooks, (options.course, RUNS))
+        pages = build_site(sources, options.output, images=options.notebooks.parent / "images")
+    except CourseError as error:
+        print(error, file=sys.stderr)
+        return 2
+    for source in sources:
+        print(f"{source.notebook.name}   from {source.executed or source.notebook.path}")
+    size = sum(file.stat().st_size for file in options.output.rglob("*") if file.is_file())
+    print(f"{len(pages)} pages, {size / 1e6:.1f} MB. Open {options.output / 'index.html'}")
+    return int(failed)
+
+
+def _run(sources, wanted):
+    """Run what is to be run; say so, for it takes minutes. Return whether one failed."""
+    if wanted == "none" or not sources:
+        return False
+    from vaelib.tools.runner import execute  # papermill: only where something runs
+
+    failed = False
+    for source in sources:
+        print(f"running {source.notebook.name} ...", flush=True)
+        result = execute(source.notebook, {}, RUNS / source.notebook.path.name, timeout=1800)
+        if not result["passed"]:
+            failed = True
+            print(f"{source.notebook.name} {result['status']}: {result['error']['message']}", file=sys.stderr)
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

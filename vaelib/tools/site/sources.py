@@ -1,0 +1,101 @@
+"""Which copy of each notebook a page is made from: an executed one where there is one that fits, else the committed."""
+
+import ast
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+
+import vaelib.widgets
+from vaelib.tools.runner.notebooks import Notebook, collect_evidence, find_notebooks
+
+# What runs in the browser: its state is in an executed copy alone, for the committed notebooks hold no widgets.
+EXPLORERS = re.compile(r"\b(LatentPad|DrawDigit)\(")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One page's source.
+
+    Attributes:
+        notebook: the committed Notebook.
+        content: the notebook that is shown, with its outputs.
+        executed: path of the executed copy that it comes from; None for the committed notebook.
+        has_explorers: whether its code makes widgets that run in the browser.
+    """
+
+    notebook: Notebook
+    content: nbformat.NotebookNode
+    executed: Path | None
+    has_explorers: bool
+
+    @property
+    def needs_run(self):
+        """Whether only a run can fill the page: the explorers' state, or the outputs altogether, are missing."""
+        return self.executed is None and (self.has_explorers or not any(_outputs(self.content)))
+
+
+def find_sources(notebooks="notebooks", executed=("build/course", "build/site-runs")):
+    """Choose the source of every page.
+
+    An executed copy is taken when it ran to its end with the code of the committed notebook and the default
+    parameters. Two more conditions: a run on stand-in data does not push out committed outputs that come from real
+    data, and where explorers live on the page, the copy must be newer than their code.
+
+    Args:
+        notebooks: folder of the committed notebooks.
+        executed: folders with executed copies, the first that fits wins.
+
+    Returns:
+        list of Source, in the order of the course.
+
+    Raises:
+        CourseError: the folder holds no notebook.
+    """
+    found = []
+    for notebook in find_notebooks(notebooks):
+        content = notebook.content
+        has_explorers = any(c.cell_type == "code" and EXPLORERS.search(c.source) for c in content.cells)
+        copies = [Path(folder) / notebook.path.name for folder in executed]
+        copy = next((path for path in copies if _fits(path, content, has_explorers)), None)
+        found.append(Source(notebook, Notebook(copy).content if copy else content, copy, has_explorers))
+    return found
+
+
+def is_stripped_widget(cell):
+    """Whether a committed cell made a widget: it ends with a name or with `.show()`, and yet has no output."""
+    try:
+        statements = ast.parse(cell.source).body
+    except SyntaxError:
+        return False
+    if cell.outputs or not statements or not isinstance(statements[-1], ast.Expr):
+        return False
+    value = statements[-1].value
+    is_show = isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr == "show"
+    return isinstance(value, ast.Name) or (is_show and ast.unparse(value.func) != "plt.show")
+
+
+def _fits(path, content, has_explorers):
+    if not path.is_file():
+        return False
+    ran = Notebook(path).content
+    # papermill adds a cell for parameters and one for an error: such a copy is another notebook.
+    if [cell.source for cell in ran.cells] != [cell.source for cell in content.cells]:
+        return False
+    if not all(c.execution_count for c in ran.cells if c.cell_type == "code" and c.source.strip()):
+        return False
+    if any(output.output_type == "error" for output in _outputs(ran)):
+        return False
+    if has_explorers:
+        code = Path(vaelib.widgets.__file__).parent.rglob("*.*")
+        return path.stat().st_mtime > max(file.stat().st_mtime for file in code if file.is_file())
+    return not (_on_stand_ins(ran) and any(_outputs(content)) and not _on_stand_ins(content))
+
+
+def _outputs(content):
+    return [output for cell in content.cells if cell.cell_type == "code" for output in cell.outputs]
+
+
+def _on_stand_ins(content):
+    return any(source["stand_in"] for source in collect_evidence(content)["data"])

@@ -1,0 +1,147 @@
+"""LatentPad: a latent plane to drag on, its decoder running in the browser; with or without a kernel."""
+
+import anywidget
+import numpy as np
+import traitlets
+
+from vaelib.checks import positive_int
+from vaelib.teaching.plots import CLASS_COLOURS, COLOURS
+from vaelib.widgets.browser import (
+    LIMIT,
+    Code,
+    check_view,
+    checked_code,
+    checked_points,
+    checked_shown,
+    decoder_layers,
+    read_together,
+)
+from vaelib.widgets.frames import UnsupportedDecoderError, as_uint8
+from vaelib.widgets.sliders import _checked_names, _decode_function
+
+
+class Codes(traitlets.TraitType):
+    """Several latent codes, kept as a tuple of tuples."""
+
+    default_value = ()
+
+    def validate(self, pad, values):
+        if not np.iterable(values):
+            raise traitlets.TraitError(f"{self.name} must be a list of codes; received {values!r}.")
+        return tuple(checked_code(value, len(pad.names), f"{self.name}[{i}]") for i, value in enumerate(values))
+
+
+class LatentPad(anywidget.AnyWidget):
+    """A pad over the latent plane, the decoded image beside it, and a slider for each latent dimension.
+
+    The weights travel to the browser once, and the browser decodes. What it cannot run (a convolution, a function of
+    yours) the kernel decodes, and the pad says so.
+
+    Args:
+        decode: a VAE, a NumpyDecoder, or a function from codes (n, latent_dim) to images (n, height, width),
+            optionally with a last axis of 1 or 3 channels, pixels in [0, 1].
+        names: one name per latent dimension; z1, z2, ... by default.
+        z: the code to start from, shape (latent_dim,); the prior's mean by default.
+        latent_dim: number of latent dimensions; a VAE and a NumpyDecoder know theirs.
+        points: codes of data points to draw under the pad, shape (n, latent_dim).
+        labels: classes of these points, shape (n,), for their colours.
+        shown: the two dimensions that the pad shows (one, where the latent space has one); the sliders move all.
+        reach: half the width of the pad, in standard deviations of the prior.
+        scale: screen pixels per pixel of the image.
+        smooth: enlarge the image smoothly; otherwise each pixel is a square.
+        dtype: "float32", or "float16" for half the bytes.
+        alt: what the image shows, in words.
+
+    Attributes:
+        z: the code shown, a tuple of latent_dim floats; set it, or `observe` it.
+        marks: the marked codes that the walk visits, a tuple of such tuples.
+        runs_in_browser: False when the kernel decodes.
+
+    Raises:
+        ValueError: an argument does not match the latent dimension, or a weight or a point is not finite.
+        traitlets.TraitError: z or a mark, here or later, does not have one number within [-10, 10] per dimension.
+    """
+
+    _esm = read_together("network.js", "plane.js", "latent_pad.js")
+    _css = read_together("latent_pad.css")
+
+    # What the browser needs once, and nobody changes afterwards.
+    names = traitlets.Tuple(read_only=True).tag(sync=True)
+    spec = traitlets.Dict(read_only=True).tag(sync=True)
+    weights = traitlets.Bytes(read_only=True).tag(sync=True)
+    points = traitlets.Bytes(read_only=True).tag(sync=True)
+    classes = traitlets.Bytes(read_only=True).tag(sync=True)
+    still = traitlets.Bytes(read_only=True).tag(sync=True)
+    # What moves, in both directions.
+    z = Code().tag(sync=True)
+    marks = Codes().tag(sync=True)
+
+    def __init__(
+        self, decode, names=None, z=None, latent_dim=None, points=None, labels=None, shown=(0, 1), reach=3.5,
+        scale=10, smooth=True, dtype="float32", alt="The decoded image.",
+    ):  # fmt: skip
+        self.decode, known_dim = _decode_function(decode)
+        if latent_dim is None and known_dim is None:
+            raise ValueError("latent_dim must be given when decode is a plain function; received None.")
+        latent_dim = positive_int("latent_dim", latent_dim if latent_dim is not None else known_dim)
+        if known_dim is not None and known_dim != latent_dim:
+            raise ValueError(f"latent_dim must be {known_dim}, the decoder's; received {latent_dim}.")
+        check_view(dtype, reach)
+        shown = checked_shown(shown, latent_dim)
+        points, classes, class_names = checked_points(points, labels, latent_dim, shown)
+        self.set_trait("names", tuple(_checked_names(names, latent_dim, latent_dim, False)))
+        self.z = np.zeros(latent_dim) if z is None else z
+        try:
+            layers, weights = decoder_layers(self.decode, latent_dim, dtype)
+        except UnsupportedDecoderError:
+            layers, weights = None, b""
+        self.runs_in_browser = layers is not None
+        image = self.image()
+        self.set_trait("weights", weights)
+        # The first picture, for a page without a kernel; where the browser decodes, it is not needed.
+        self.set_trait("still", b"" if self.runs_in_browser else image.tobytes())
+        self.set_trait("points", points)
+        self.set_trait("classes", classes)
+        colours = CLASS_COLOURS if labels is not None else [COLOURS["blue"]]
+        self.set_trait(
+            "spec",
+            {
+                "layers": layers,
+                "dtype": dtype,
+                "height": image.shape[0],
+                "width": image.shape[1],
+                "channels": 1 if image.ndim == 2 else 3,
+                "shown": shown,
+                "reach": float(reach),
+                "limit": LIMIT,
+                "scale": positive_int("scale", scale),
+                "smooth": bool(smooth),
+                "alt": str(alt),
+                "colours": list(colours),
+                "class_names": class_names,
+            },
+        )
+        super().__init__()
+        self.on_msg(self._answer)
+
+    def image(self, z=None):
+        """Return the decoded image, uint8 of shape (height, width) or (height, width, 3); at the pad's z by default."""
+        z = self.z if z is None else checked_code(z, len(self.names), "z")
+        images = np.asarray(self.decode(np.array([z], "float32")))
+        if images.ndim not in (3, 4) or len(images) != 1:
+            raise ValueError(
+                f"decode must turn a code of shape (1, {len(self.names)}) into an image of shape (1, height, width) or "
+                f"(1, height, width, channels); it gave {images.shape}."
+            )
+        return as_uint8(images[0])
+
+    def _answer(self, widget, content, buffers):
+        """Decode for a browser that cannot; an error is shown there as well, for a kernel's log is easily missed."""
+        if content.get("kind") != "decode":
+            return
+        try:
+            image = self.image(content.get("z"))
+        except Exception as error:
+            self.send({"kind": "error", "id": content.get("id"), "text": f"{type(error).__name__}: {error}"})
+            raise
+        self.send({"kind": "image", "id": content.get("id")}, buffers=[image.tobytes()])
