@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vaelib.widgets.wrong_loss_lab import Pair, Run, WrongLossLab, describe, picture, wrong_beside_right
+from vaelib.teaching.runs import Pair, Run, describe
+from vaelib.widgets.wrong_loss_lab import WrongLossLab, picture, wrong_beside_right
 
 
 def run(seed, scale=1.0):

@@ -4,3 +4,4 @@ from . import diagnosis as diagnosis
 from . import diagrams as diagrams
 from . import mistakes as mistakes
 from . import plots as plots
+from . import runs as runs

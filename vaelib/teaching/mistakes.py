@@ -17,7 +17,7 @@ from vaelib.model.likelihoods import Bernoulli, Normal
 from vaelib.model.posteriors import LOG_2PI, DiagonalNormal
 from vaelib.model.priors import StandardNormal
 from vaelib.model.vae import VAE
-from vaelib.widgets.wrong_loss_lab import Run
+from vaelib.teaching.runs import Run
 
 register = keras.saving.register_keras_serializable(package="vaelib.mistakes")
 

@@ -1,7 +1,5 @@
 """The lab of notebook 09: choose a mistake, and see its curves, images and latent map beside the right ones."""
 
-from typing import NamedTuple
-
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from vaelib.teaching.plots import CLASS_COLOURS, COLOURS, STYLE, tile
+from vaelib.teaching.runs import describe
 from vaelib.widgets.frames import png_bytes
 from vaelib.widgets.panel import Panel, StaticPicture
 
@@ -22,40 +21,6 @@ ALT = (
     "A model with a mistake and the right one: held-out reconstruction and KL over the epochs; test images, their "
     "copies, new images; codes of test images by class, and the circle of two standard deviations of the prior."
 )
-
-
-class Run(NamedTuple):
-    """What is kept of a trained model, as arrays.
-
-    Attributes:
-        curves: the training's history by name, each of shape (epochs,): loss, reconstruction, kl and val_ of each, as
-            the model's own loss, right or wrong, reports them; nats.
-        codes: posterior means of held-out images, shape (n, latent_dim).
-        labels: their classes, shape (n,).
-        images: shape (3, k, height, width): held-out images, their reconstructions, decoded draws from the prior.
-        nelbo: what the networks are worth in right parts, mean over the held-out images, nats.
-        active_units: latent dimensions whose posterior mean varies with the image.
-    """
-
-    curves: dict
-    codes: np.ndarray
-    labels: np.ndarray
-    images: np.ndarray
-    nelbo: float
-    active_units: int
-
-    @property
-    def reported(self):
-        """What the model's own loss says of the held-out images after the last epoch, nats."""
-        return float(self.curves["val_loss"][-1])
-
-
-class Pair(NamedTuple):
-    """A run with a mistake, the right run to hold it against, and how to notice the mistake, a sentence."""
-
-    wrong: Run
-    right: Run
-    notice: str
 
 
 def wrong_beside_right(wrong, right, figure=None):
@@ -118,15 +83,6 @@ class WrongLossLab(Panel):
         return _png(pixels)
 
 
-def describe(run):
-    """Say in one line what the loss reports of a run, and what its networks are worth in right parts."""
-    text = (
-        f"the loss reports {_short(run.reported)} nats, KL {_short(run.curves['val_kl'][-1])}; the same networks in "
-        f"right parts {_short(run.nelbo)} nats; {run.active_units} of {run.codes.shape[1]} units active"
-    )
-    return text.replace("-", "−")
-
-
 def _readout(pair):
     return f"wrong: {describe(pair.wrong)}\nright: {describe(pair.right)}\nHow to notice: {pair.notice}"
 
@@ -142,10 +98,6 @@ def _pixels(pair):
 def _png(pixels):
     # A palette: a third of the bytes, and a notebook holds many of these pictures.
     return png_bytes(Image.fromarray(pixels).convert("RGB").quantize(256, Image.Quantize.FASTOCTREE, dither=0))
-
-
-def _short(number):
-    return f"{number:,.2f}" if abs(number) < 1e5 else f"{number:.1e}"
 
 
 def _curves(ax, name, wrong, right):
