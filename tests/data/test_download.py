@@ -17,7 +17,7 @@ import pytest
 
 from vaelib.data import DataError, Source, download
 from vaelib.data.download import Dataset, Expected, Mirror, find
-from vaelib.teaching.claims import DATA_MIME
+from vaelib.mime import DATA_MIME
 
 DIGITS = np.random.default_rng(0).integers(0, 256, (50, 6, 4)).astype(np.uint8)
 EXPECTED = {"x": Expected(DIGITS.shape, hashlib.sha256(DIGITS.tobytes()).hexdigest())}

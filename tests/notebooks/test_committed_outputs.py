@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vaelib.teaching.claims import CLAIM_MIME, DATA_MIME, FIGURE_MIME
+from vaelib.mime import CLAIM_MIME, DATA_MIME, FIGURE_MIME
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from vaelib.mime import CLAIM_MIME, FIGURE_MIME
 from vaelib.teaching import claims
 from vaelib.teaching.claims import (
-    CLAIM_MIME,
-    FIGURE_MIME,
     ClaimError,
     claim_close,
     claim_equal,
@@ -277,6 +276,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 shell = InteractiveShell.instance()
 from vaelib.teaching.claims import *
+from vaelib.mime import CLAIM_MIME, FIGURE_MIME
 from vaelib.teaching import claims
 with capture_output() as captured:
     claims.claim_close("π", 3.25, 3.0, atol=0.5)

@@ -25,7 +25,7 @@ from vaelib.tools.runner.saving import refusal, save_outputs
 PARAMETERS = "n: int = 3  # how many\nrate: float = 1e-3\nnote = 'as it comes'"
 DATA = """
 from IPython.display import display
-from vaelib.teaching.claims import DATA_MIME
+from vaelib.mime import DATA_MIME
 display({{"text/plain": "data", DATA_MIME: {{"name": "{0}", "origin": "test", "stand_in": {1}}}}}, raw=True)
 """
 FIRST = [

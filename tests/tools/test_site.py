@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from vaelib.teaching.claims import CLAIM_MIME, DATA_MIME, FIGURE_MIME
+from vaelib.mime import CLAIM_MIME, DATA_MIME, FIGURE_MIME
 from vaelib.tools.runner import CourseError
 from vaelib.tools.site import build_site, find_sources
 from vaelib.tools.site.__main__ import main

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from vaelib.teaching.claims import DATA_MIME
+from vaelib.mime import DATA_MIME
 
 # How long a mirror may stay silent before the next one is asked: the first one, and each of the others. Without
 # network this is the whole wait.

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-CLAIM_MIME = "application/vnd.vaelib.claim+json"
-FIGURE_MIME = "application/vnd.vaelib.figure+json"
-DATA_MIME = "application/vnd.vaelib.data+json"
+from vaelib.mime import CLAIM_MIME, FIGURE_MIME
 
 
 class ClaimError(AssertionError):

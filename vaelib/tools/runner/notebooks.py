@@ -8,7 +8,7 @@ from pathlib import Path
 
 import nbformat
 
-from vaelib.teaching.claims import CLAIM_MIME, DATA_MIME, FIGURE_MIME
+from vaelib.mime import CLAIM_MIME, DATA_MIME, FIGURE_MIME
 
 
 class CourseError(ValueError):

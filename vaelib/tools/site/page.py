@@ -12,7 +12,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from vaelib.teaching.claims import CLAIM_MIME, DATA_MIME, FIGURE_MIME
+from vaelib.mime import CLAIM_MIME, DATA_MIME, FIGURE_MIME
 from vaelib.tools.links import REPOSITORY
 from vaelib.tools.site.sources import is_stripped_widget
 from vaelib.tools.site.widgets import VIEW_MIME, PageWidgets
