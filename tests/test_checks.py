@@ -74,3 +74,51 @@ def test_what_is_not_finite_is_refused_and_the_example_named(bad):
 def test_large_finite_values_are_not_taken_for_infinity():
     x = np.full((1000, 2), 3e38, "float32")
     assert checks.batch("x", x, (2,)) is x
+
+
+@pytest.mark.parametrize("check", [checks.real_array, checks.positive_array, checks.open_unit_array])
+@pytest.mark.parametrize("bad", ["a", None, [0.5, np.nan], np.inf, [[0.5], [0.5, 0.5]]])
+def test_what_is_no_array_of_finite_numbers_is_refused_by_name(check, bad):
+    with pytest.raises(ValueError, match="^sigma must be"):
+        check("sigma", bad)
+
+
+def test_numbers_become_float64_arrays():
+    for check in (checks.real_array, checks.positive_array, checks.open_unit_array):
+        array = check("sigma", np.float32(0.5))
+        assert array.dtype == np.float64 and array.shape == () and array == 0.5
+    np.testing.assert_array_equal(checks.real_array("x", [[-1, 2]]), [[-1.0, 2.0]])
+
+
+@pytest.mark.parametrize(
+    "check, bad",
+    [
+        (checks.positive_array, [1.0, 0.0]),
+        (checks.positive_array, -2),
+        (checks.open_unit_array, [0.5, 0.0]),
+        (checks.open_unit_array, 1.0),
+    ],
+)
+def test_numbers_out_of_range_are_refused_by_name(check, bad):
+    with pytest.raises(ValueError, match="^u must (be positive|lie strictly between 0 and 1); received"):
+        check("u", bad)
+
+
+def test_arrays_that_must_go_together():
+    assert checks.common_shape(mu=np.zeros((3, 1)), std=np.ones(4)) == (3, 4)
+    with pytest.raises(ValueError, match=r"broadcast together; received mu \(3,\), std \(4,\)"):
+        checks.common_shape(mu=np.zeros(3), std=np.ones(4))
+    z, mu = checks.vectors(z=np.zeros((5, 2)), mu=[1, 2])
+    assert z.shape == (5, 2) and mu.dtype == np.float64
+    for wrong in (np.zeros((5, 1)), 0.0):
+        with pytest.raises(ValueError, match=r"same last axis, the dimension d; received z \(5, 2\), mu"):
+            checks.vectors(z=np.zeros((5, 2)), mu=wrong)
+
+
+def test_the_values_of_a_function_are_checked_with_its_name():
+    z = np.arange(3.0)
+    np.testing.assert_array_equal(checks.values_of("f", np.square, z, (3,)), [0, 1, 4])
+    with pytest.raises(ValueError, match=r"f must map shape \(3,\) to \(3,\); it returned \(\)"):
+        checks.values_of("f", np.sum, z, (3,))
+    with np.errstate(divide="ignore"), pytest.raises(ValueError, match="the values of f must be finite"):
+        checks.values_of("f", np.log, z, (3,))

@@ -100,3 +100,62 @@ def batch(name, values, shape):
                 f"{f' (and {len(bad) - 1} more)' if len(bad) > 1 else ''}. Remove or repair it."
             )
     return array
+
+
+def real_array(name, value):
+    """Return value as a float64 array, or raise ValueError when it is not numeric or holds NaN or infinity."""
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be a number or an array of numbers; received {value!r}.") from error
+    if not np.all(np.isfinite(array)):
+        bad = array[~np.isfinite(array)].flat[0]
+        raise ValueError(f"{name} must be finite; received a value {bad}. Check how it was computed.")
+    return array
+
+
+def positive_array(name, value):
+    """Return value as a float64 array, or raise ValueError unless every entry is finite and above zero."""
+    array = real_array(name, value)
+    if not np.all(array > 0.0):
+        raise ValueError(
+            f"{name} must be positive; received values down to {array.min():g}. "
+            "Pass the value itself, not its logarithm."
+        )
+    return array
+
+
+def open_unit_array(name, value):
+    """Return value as a float64 array, or raise ValueError unless every entry lies strictly between 0 and 1."""
+    array = real_array(name, value)
+    if not np.all((array > 0) & (array < 1)):
+        raise ValueError(f"{name} must lie strictly between 0 and 1; received {array.min():g} to {array.max():g}.")
+    return array
+
+
+def common_shape(**arrays):
+    """Return the shape that the named arrays broadcast to, or raise ValueError with all their shapes."""
+    try:
+        return np.broadcast_shapes(*(np.shape(array) for array in arrays.values()))
+    except ValueError as error:
+        shapes = ", ".join(f"{name} {np.shape(array)}" for name, array in arrays.items())
+        raise ValueError(f"shapes must broadcast together; received {shapes}.") from error
+
+
+def vectors(**arrays):
+    """Return the named arrays in float64; ValueError unless all share the last axis and broadcast before it."""
+    values = {name: real_array(name, array) for name, array in arrays.items()}
+    dims = {value.shape[-1] if value.ndim else None for value in values.values()}
+    if None in dims or len(dims) > 1:
+        shapes = ", ".join(f"{name} {value.shape}" for name, value in values.items())
+        raise ValueError(f"arguments must all have the same last axis, the dimension d; received {shapes}.")
+    common_shape(**values)
+    return tuple(values.values())
+
+
+def values_of(name, function, z, shape):
+    """Return function(z) as a float64 array, or raise ValueError unless it is finite and of the given shape."""
+    values = real_array(f"the values of {name}", function(z))
+    if values.shape != shape:
+        raise ValueError(f"{name} must map shape {z.shape} to {shape}; it returned {values.shape}.")
+    return values

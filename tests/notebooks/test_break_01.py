@@ -8,7 +8,7 @@ import pytest
 from breaking import claims_of, replaced, run_until
 
 from vaelib.teaching.claims import ClaimError
-from vaelib.theory import autoencoders, gaussian, toy_models
+from vaelib.theory import autoencoders, gaussian, inference
 from vaelib.theory.autoencoders import Autoencoder, QFit, VariationalAutoencoder
 from vaelib.theory.toy_models import BernoulliLatent, LatentVariableModel, LinearGaussian
 
@@ -53,13 +53,13 @@ def through_code(self, original, x, out, eps):
 BREAKS = {
     "black taken for white": (
         autoencoders,
-        "bernoulli_log_prob",
+        "log_prob_bernoulli",
         lambda f: lambda x, logits: f(1 - x, logits),
         "(1) equals SciPy's Bernoulli, summed over pixels",
     ),
     "a mean over the pixels": (
         autoencoders,
-        "bernoulli_log_prob",
+        "log_prob_bernoulli",
         lambda f: lambda x, logits: f(x, logits) / x.shape[-1],
         "to guess ½ for every pixel costs 64 log 2 nats, whatever the image",
     ),
@@ -71,7 +71,7 @@ BREAKS = {
     ),
     "the prior without its normaliser": (
         gaussian,
-        "standard_normal_log_prob",
+        "log_prob_standard_normal",
         lambda f: lambda z: f(z) + 0.5 * np.log(2 * np.pi),
         "(4): the 64 possible images share probability 1",
     ),
@@ -106,13 +106,13 @@ BREAKS = {
         "(6): the peak over w is where w² + σ² is the mean of x²",
     ),
     "a grid sum without the width of a cell": (
-        toy_models,
+        inference,
         "evidence_by_grid",
         lambda f: lambda model, x, points_per_dim: f(model, x, points_per_dim)._replace(log_evidence=0.0),
         "log p(x) summed on the grid equals log N(x; b, WWᵀ + σ²I), dimension by dimension",
     ),
     "a count that forgets a point": (
-        toy_models,
+        inference,
         "evidence_by_grid",
         lambda f: lambda model, x, points_per_dim: f(model, x, points_per_dim - 1),
         "the sum takes 17 to the power d evaluations",

@@ -7,8 +7,9 @@ from scipy.special import expit, logsumexp
 from scipy.stats import bernoulli, norm
 
 from vaelib.theory import gaussian
-from vaelib.theory.autoencoders import Autoencoder, VariationalAutoencoder, bernoulli_log_prob, normal_nodes
-from vaelib.theory.toy_models import BernoulliLatent, evidence_by_grid
+from vaelib.theory.autoencoders import Autoencoder, VariationalAutoencoder, log_prob_bernoulli
+from vaelib.theory.inference import evidence_by_grid
+from vaelib.theory.toy_models import BernoulliLatent
 
 CLASSES = (Autoencoder, VariationalAutoencoder)
 
@@ -27,12 +28,12 @@ def vae():
     return model
 
 
-def test_bernoulli_log_prob_is_that_of_scipy():
+def test_log_prob_bernoulli_is_that_of_scipy():
     rng = np.random.default_rng(1)
     x, logits = rng.integers(0, 2, size=(20, 7)), 3 * rng.standard_normal((20, 7))
     expected = bernoulli.logpmf(x, expit(logits)).sum(axis=-1)
-    np.testing.assert_allclose(bernoulli_log_prob(x, logits), expected, rtol=1e-10)
-    assert bernoulli_log_prob(np.ones(1), np.array([-1000.0])) == -1000.0  # no overflow
+    np.testing.assert_allclose(log_prob_bernoulli(x, logits), expected, rtol=1e-10)
+    assert log_prob_bernoulli(np.ones(1), np.array([-1000.0])) == -1000.0  # no overflow
 
 
 @pytest.mark.parametrize("model_class", CLASSES)
@@ -148,15 +149,6 @@ def test_fit_q_counts_the_codes_it_decodes(vae, monkeypatch):
     monkeypatch.setattr(VariationalAutoencoder, "_decoder", lambda self, z: decoded.append(len(z)) or original(self, z))
     fit = vae.fit_q(bars(1, np.random.default_rng(12))[0], np.zeros(2), np.zeros(2), points_per_dim=3)
     assert fit.num_decoded == sum(decoded) > 9 and set(decoded) == {9}
-
-
-def test_normal_nodes_integrate_polynomials_exactly():
-    eps, weights = normal_nodes(2, 4)
-    assert eps.shape == (16, 2) and weights.sum() == pytest.approx(1)
-    # E[a^6] = 15, E[a^2 b^4] = 3, odd moments vanish.
-    np.testing.assert_allclose(weights @ eps[:, 0] ** 6, 15)
-    np.testing.assert_allclose(weights @ (eps[:, 0] ** 2 * eps[:, 1] ** 4), 3)
-    np.testing.assert_allclose(weights @ eps[:, 1] ** 3, 0, atol=1e-12)
 
 
 def test_bad_input_is_named(vae):

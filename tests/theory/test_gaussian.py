@@ -44,7 +44,18 @@ def test_log_probs_agree_with_scipy():
     np.testing.assert_allclose(
         gaussian.log_prob_full(z, mu, cov), stats.multivariate_normal.logpdf(z, mu, cov), rtol=1e-12
     )
-    np.testing.assert_allclose(gaussian.standard_normal_log_prob(z), stats.norm.logpdf(z).sum(), rtol=1e-13)
+    np.testing.assert_allclose(gaussian.log_prob_standard_normal(z), stats.norm.logpdf(z).sum(), rtol=1e-13)
+
+
+@pytest.mark.parametrize("log_var", [-1300.0, -800.0, 800.0, 1300.0])
+def test_log_prob_normal_holds_where_the_variance_itself_overflows(log_var):
+    expected = -0.5 * (np.log(2 * np.pi) + log_var)
+    with np.errstate(all="raise", under="ignore"):
+        assert gaussian.log_prob_normal(0.3, 0.3, log_var) == pytest.approx(expected, rel=1e-15)
+        x = np.exp(0.5 * log_var)  # one standard deviation from the mean: half a nat less
+        assert gaussian.log_prob_normal(x, 0.0, log_var) == pytest.approx(expected - 0.5, rel=1e-12)
+        assert gaussian.log_prob_diagonal([x, -x], [0.0, 0.0], [log_var] * 2) == pytest.approx(2 * expected - 1)
+        assert gaussian.kl_diagonal([x], [log_var], [0.0], [log_var]) == pytest.approx(0.5)
 
 
 def test_entropies_agree_with_scipy():

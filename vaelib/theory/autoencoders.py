@@ -12,10 +12,11 @@ from scipy.optimize import minimize
 from scipy.special import expit, logsumexp
 
 from vaelib.theory import gaussian
+from vaelib.theory.quadrature import gauss_hermite
 from vaelib.theory.toy_models import LatentVariableModel
 
 
-def bernoulli_log_prob(x, logits):
+def log_prob_bernoulli(x, logits):
     """log p(x|z) = Σ_i x_i ℓ_i − log(1 + exp ℓ_i), summed over the last axis, the pixels.
 
     Args:
@@ -49,7 +50,7 @@ class Autoencoder(LatentVariableModel):
     def _encoder(self, x):
         """(hidden layer, output of the encoder)."""
         w1, b1, w2, b2 = self.weights[:4]
-        hidden = np.tanh(self._check_x(x) @ w1 + b1)
+        hidden = np.tanh(self.check_x(x) @ w1 + b1)
         return hidden, hidden @ w2 + b2
 
     def _decoder(self, z):
@@ -58,8 +59,8 @@ class Autoencoder(LatentVariableModel):
         hidden = np.tanh(z @ w3 + b3)
         return hidden, hidden @ w4 + b4
 
-    def _check_x(self, x):
-        x = super()._check_x(x)
+    def check_x(self, x):
+        x = super().check_x(x)
         if x.size and (x.min() < 0 or x.max() > 1):
             raise ValueError(f"x must lie in [0, 1]; received values from {x.min():g} to {x.max():g}. Rescale it.")
         return x
@@ -70,15 +71,15 @@ class Autoencoder(LatentVariableModel):
 
     def logits(self, z):
         """Return ℓ, one real number per pixel, shape (..., latent_dim) to (..., data_dim)."""
-        return self._decoder(self._check(z, "z", self.latent_dim))[1]
+        return self._decoder(self._check("z", z, self.latent_dim))[1]
 
     def decode(self, z):
         """Return the mean image, pixels in [0, 1], shape (..., latent_dim) to (..., data_dim)."""
         return expit(self.logits(z))
 
     def log_likelihood(self, x, z):
-        """log p(x|z) in nats, shape (...). Source: `bernoulli_log_prob`."""
-        return bernoulli_log_prob(self._check_x(x), self.logits(z))
+        """log p(x|z) in nats, shape (...). Source: `log_prob_bernoulli`."""
+        return log_prob_bernoulli(self.check_x(x), self.logits(z))
 
     def draw_noise(self, n, rng):
         """Return the noise of one training step: none here."""
@@ -108,7 +109,7 @@ class Autoencoder(LatentVariableModel):
         d_logits = (expit(logits) - x) / len(x)
         d_hidden = d_logits @ self.weights[6].T * (1 - hidden**2)
         gradients = [z.T @ d_hidden, d_hidden.sum(0), hidden.T @ d_logits, d_logits.sum(0)]
-        return -bernoulli_log_prob(x, logits), d_hidden @ self.weights[4].T, gradients
+        return -log_prob_bernoulli(x, logits), d_hidden @ self.weights[4].T, gradients
 
     def fit(self, x, epochs, batch_size, learning_rate, rng, encoder_only=False):
         """Minimise the mean loss with Adam, the step falling to zero along half a cosine.
@@ -121,7 +122,7 @@ class Autoencoder(LatentVariableModel):
             Mean loss of each epoch in nats, shape (epochs,).
         Source: Kingma & Ba (2015), algorithm 1.
         """
-        x = self._check_x(x)
+        x = self.check_x(x)
         mean = [np.zeros_like(w) for w in self.weights]
         square = [np.zeros_like(w) for w in self.weights]
         trained = self.weights[:4] if encoder_only else self.weights
@@ -171,7 +172,7 @@ class VariationalAutoencoder(Autoencoder):
 
     def expected_log_likelihood(self, x, mu, log_var, points_per_dim=8):
         """E_q[log p(x|z)] by Gauss–Hermite quadrature, shape (...)."""
-        eps, weights = normal_nodes(self.latent_dim, points_per_dim)
+        eps, weights = gauss_hermite(self.latent_dim, points_per_dim)
         z = gaussian.sample_diagonal(np.asarray(mu)[..., None, :], np.asarray(log_var)[..., None, :], eps)
         return self.log_likelihood(np.asarray(x)[..., None, :], z) @ weights
 
@@ -188,7 +189,7 @@ class VariationalAutoencoder(Autoencoder):
         logits, log_prior = self.logits(z), self.log_prior(z)
         # One matrix product for all images: log p(x|z) is linear in x.
         constant = log_prior - np.logaddexp(0.0, logits).sum(axis=-1)
-        blocks = [logsumexp(part @ logits.T + constant, axis=-1) for part in _blocks(self._check_x(x))]
+        blocks = [logsumexp(part @ logits.T + constant, axis=-1) for part in _blocks(self.check_x(x))]
         return np.concatenate(blocks) + self.latent_dim * np.log(step)
 
     def fit_q(self, x, mu, log_var, points_per_dim=4):
@@ -200,8 +201,8 @@ class VariationalAutoencoder(Autoencoder):
         Returns:
             QFit(mu, log_var, num_decoded): num_decoded counts the codes sent through the decoder.
         """
-        x, d = self._check_x(x), self.latent_dim
-        eps, weights = normal_nodes(d, points_per_dim)
+        x, d = self.check_x(x), self.latent_dim
+        eps, weights = gauss_hermite(d, points_per_dim)
         many, num_decoded = np.broadcast_to(x, (len(eps), len(x))), 0
 
         def loss(q):
@@ -224,17 +225,6 @@ class QFit(NamedTuple):
     mu: np.ndarray
     log_var: np.ndarray
     num_decoded: int
-
-
-def normal_nodes(latent_dim, points_per_dim):
-    """Nodes ε, shape (points_per_dim ** latent_dim, latent_dim), and weights for expectations under N(0, I).
-
-    Source: Gauss–Hermite quadrature; exact for polynomials of degree below 2 points_per_dim along each dimension.
-    """
-    node, weight = np.polynomial.hermite_e.hermegauss(points_per_dim)
-    weight = weight / weight.sum()
-    eps = np.array(list(itertools.product(node, repeat=latent_dim)))
-    return eps, np.prod(list(itertools.product(weight, repeat=latent_dim)), axis=-1)
 
 
 def _blocks(x, size=64):

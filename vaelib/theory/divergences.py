@@ -14,7 +14,9 @@ from scipy.interpolate import CubicSpline
 from scipy.optimize import minimize
 from scipy.special import logsumexp, ndtr
 
+from vaelib import checks
 from vaelib.theory import gaussian
+from vaelib.theory.quadrature import even_grid, normal_trapezoid, trapezoid_weights
 
 REACH = 10.0  # integrals reach this many standard deviations: what is left out is below 1e-22
 FINENESS = 24  # nodes per smallest width
@@ -31,9 +33,9 @@ class Mixture:
     """
 
     def __init__(self, weights, means, stds):
-        self.weights = np.atleast_1d(gaussian.as_real(weights, "weights"))
-        self.means = np.atleast_1d(gaussian.as_real(means, "means"))
-        self.stds = np.atleast_1d(gaussian.as_positive(stds, "stds"))
+        self.weights = np.atleast_1d(checks.real_array("weights", weights))
+        self.means = np.atleast_1d(checks.real_array("means", means))
+        self.stds = np.atleast_1d(checks.positive_array("stds", stds))
         shapes = {self.weights.shape, self.means.shape, self.stds.shape}
         if len(shapes) > 1 or self.weights.ndim > 1:
             raise ValueError(f"weights, means and stds must have one length; received shapes {shapes}.")
@@ -55,7 +57,7 @@ class Mixture:
     def _log_terms(self, x):
         with np.errstate(divide="ignore"):
             log_weights = np.log(self.weights)
-        x = gaussian.as_real(x, "x")[..., None]
+        x = checks.real_array("x", x)[..., None]
         return log_weights + gaussian.log_prob_normal(x, self.means, 2 * np.log(self.stds))
 
     def log_prob(self, x):
@@ -70,7 +72,7 @@ class Mixture:
 
     def cdf(self, x):
         """P(X ≤ x), elementwise."""
-        return ndtr((gaussian.as_real(x, "x")[..., None] - self.means) / self.stds) @ self.weights
+        return ndtr((checks.real_array("x", x)[..., None] - self.means) / self.stds) @ self.weights
 
     def sample(self, n, rng):
         """n draws, shape (n,)."""
@@ -80,7 +82,7 @@ class Mixture:
     @cached_property
     def grid(self):
         """Nodes x that cover the target, evenly spaced."""
-        return _even_grid(*self.support, self.scale / FINENESS)
+        return even_grid(*self.support, self.scale / FINENESS)
 
 
 class GridDensity:
@@ -95,7 +97,7 @@ class GridDensity:
     """
 
     def __init__(self, x, log_density, normalise=False):
-        x, log_density = gaussian.as_real(x, "x"), gaussian.as_real(log_density, "log_density")
+        x, log_density = checks.real_array("x", x), checks.real_array("log_density", log_density)
         if x.ndim != 1 or x.shape != log_density.shape or len(x) < 8 or np.any(np.diff(x) <= 0):
             raise ValueError(
                 "x must be an increasing grid of at least 8 points, and log_density of the same shape; "
@@ -103,8 +105,8 @@ class GridDensity:
             )
         self._spline, self.log_normaliser = CubicSpline(x, log_density), 0.0
         self.support, self.scale = (float(x[0]), float(x[-1])), np.diff(x).min() * FINENESS / 4
-        self.grid = _even_grid(*self.support, np.diff(x).min() / 4)
-        log_integral = logsumexp(self.log_prob(self.grid), b=_trapezoid_weights(self.grid))
+        self.grid = even_grid(*self.support, np.diff(x).min() / 4)
+        log_integral = logsumexp(self.log_prob(self.grid), b=trapezoid_weights(self.grid))
         outward = self._spline(self.support, 1) * [-1, 1]
         if np.any(outward >= 0) or np.any(log_density[[0, -1]] - np.log(-outward) > log_integral + np.log(1e-9)):
             raise ValueError(
@@ -117,7 +119,7 @@ class GridDensity:
                 "Subtract the logarithm of its integral, or pass normalise=True."
             )
         self.log_normaliser = float(log_integral) if normalise else 0.0
-        weights = np.exp(self.log_prob(self.grid)) * _trapezoid_weights(self.grid)
+        weights = np.exp(self.log_prob(self.grid)) * trapezoid_weights(self.grid)
         self.mean = float(weights @ self.grid)
         self.var = float(weights @ (self.grid - self.mean) ** 2)
         peaks = 1 + np.flatnonzero(np.diff(np.sign(np.diff(log_density))) < 0)
@@ -125,23 +127,13 @@ class GridDensity:
 
     def log_prob(self, x):
         """log p(x), elementwise, in nats."""
-        x = gaussian.as_real(x, "x")
+        x = checks.real_array("x", x)
         inside = np.clip(x, *self.support)
         return self._spline(inside) + self._spline(inside, 1) * (x - inside) - self.log_normaliser
 
     def grad_log_prob(self, x):
         """d log p(x) / dx, elementwise."""
-        return self._spline(np.clip(gaussian.as_real(x, "x"), *self.support), 1)
-
-
-def _even_grid(low, high, step):
-    return np.linspace(low, high, int(np.ceil((high - low) / step)) + 1)
-
-
-def _trapezoid_weights(x):
-    weights = np.gradient(x)
-    weights[[0, -1]] *= 0.5
-    return weights
+        return self._spline(np.clip(checks.real_array("x", x), *self.support), 1)
 
 
 def _log_q(x, mu, std):
@@ -149,14 +141,14 @@ def _log_q(x, mu, std):
 
 
 def _check_q(mu, std):
-    mu, std = gaussian.as_real(mu, "mu"), gaussian.as_positive(std, "std")
-    return np.broadcast_arrays(mu, std) if gaussian.broadcast(mu=mu, std=std) else (mu, std)
+    mu, std = checks.real_array("mu", mu), checks.positive_array("std", std)
+    return np.broadcast_arrays(mu, std) if checks.common_shape(mu=mu, std=std) else (mu, std)
 
 
 def _expectation_nodes(target, std):
     """Nodes eps ~ N(0, 1) and weights: fine enough for q and, once scaled by std, for the target."""
-    eps = _even_grid(-REACH, REACH, max(min(1.0, target.scale / std) / FINENESS, 1e-4))
-    return eps, np.exp(gaussian.log_prob_normal(eps, 0.0, 0.0)) * (eps[1] - eps[0])
+    eps = even_grid(-REACH, REACH, max(min(1.0, target.scale / std) / FINENESS, 1e-4))
+    return eps, normal_trapezoid(eps)
 
 
 def forward_kl(target, mu, std):
@@ -172,7 +164,7 @@ def forward_kl(target, mu, std):
     """
     mu, std = _check_q(mu, std)
     x, log_p = target.grid, target.log_prob(target.grid)
-    weights = np.exp(log_p) * _trapezoid_weights(x)
+    weights = np.exp(log_p) * trapezoid_weights(x)
     values = [weights @ (log_p - _log_q(x, m, s)) for m, s in zip(mu.flat, std.flat, strict=True)]
     return np.reshape(values, mu.shape)[()]
 
@@ -207,9 +199,9 @@ def jensen_shannon(target, mu, std):
 
     Source: Lin (1991).
     """
-    mu, std = float(gaussian.as_real(mu, "mu")), float(gaussian.as_positive(std, "std"))
+    mu, std = float(checks.real_array("mu", mu)), float(checks.positive_array("std", std))
     low, high = min(target.support[0], mu - REACH * std), max(target.support[1], mu + REACH * std)
-    x = _even_grid(low, high, min(target.scale, std) / FINENESS)
+    x = even_grid(low, high, min(target.scale, std) / FINENESS)
     log_p, log_q = target.log_prob(x), _log_q(x, mu, std)
     log_m = np.logaddexp(log_p, log_q) - np.log(2.0)
     return 0.5 * kl_on_grid(x, log_p, log_m) + 0.5 * kl_on_grid(x, log_q, log_m)
@@ -224,13 +216,13 @@ def kl_on_grid(x, log_p, log_q):
         KL in nats, as accurate as the grid is fine and wide.
     Source: Bishop (2006), eq. 1.113.
     """
-    x, log_p, log_q = gaussian.as_real(x, "x"), np.asarray(log_p, float), np.asarray(log_q, float)
+    x, log_p, log_q = checks.real_array("x", x), np.asarray(log_p, float), np.asarray(log_q, float)
     if not x.shape == log_p.shape == log_q.shape or x.ndim != 1:
         shapes = (x.shape, log_p.shape, log_q.shape)
         raise ValueError(f"x, log_p and log_q must have one shape (n,); received {shapes}.")
     has_mass = log_p > -np.inf
     p, ratio = np.exp(log_p[has_mass]), log_p[has_mass] - log_q[has_mass]
-    return float(np.sum(_trapezoid_weights(x)[has_mass] * p * ratio))
+    return float(np.sum(trapezoid_weights(x)[has_mass] * p * ratio))
 
 
 class GaussianFit(NamedTuple):

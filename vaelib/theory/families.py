@@ -1,22 +1,12 @@
-"""Reparameterisations beyond the Gaussian: location-scale families and inverse CDFs, driven by u ~ U(0, 1).
-
-`vaelib.theory.gradients` offers these under its own name too.
-"""
+"""Reparameterisations beyond the Gaussian: location-scale families and inverse CDFs, driven by u ~ U(0, 1)."""
 
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import gammaln, ndtri, stdtrit
 
-from vaelib.theory import gaussian
-
-
-def call(function, z, shape, name):
-    """function(z), checked: finite numbers of the given shape."""
-    values = gaussian.as_real(function(z), f"the values of {name}")
-    if values.shape != shape:
-        raise ValueError(f"{name} must map shape {z.shape} to {shape}; it returned {values.shape}.")
-    return values
+from vaelib import checks
+from vaelib.theory.gaussian import LOG_2PI
 
 
 class Family(NamedTuple):
@@ -37,7 +27,7 @@ def location_scale_family(name, dof=None):
     Source: Kingma & Welling (2014), section 2.4; Devroye (1986), chapter 2.
     """
     if name == "student_t":
-        nu = gaussian.as_positive(dof, "dof")
+        nu = checks.positive_array("dof", dof)
         constant = gammaln((nu + 1) / 2) - gammaln(nu / 2) - 0.5 * np.log(np.pi * nu)
         log_prob = lambda e: constant - 0.5 * (nu + 1) * np.log1p(e**2 / nu)  # noqa: E731
         return Family(lambda u: stdtrit(nu, u), log_prob)
@@ -47,7 +37,7 @@ def location_scale_family(name, dof=None):
 
 
 LOCATION_SCALE = {
-    "normal": Family(ndtri, lambda e: -0.5 * (gaussian.LOG_2PI + e**2)),
+    "normal": Family(ndtri, lambda e: -0.5 * (LOG_2PI + e**2)),
     "laplace": Family(
         lambda u: np.where(u < 0.5, np.log(2 * u), -np.log(2 * (1 - u))), lambda e: -np.abs(e) - np.log(2)
     ),
@@ -59,14 +49,14 @@ LOCATION_SCALE = {
 
 def location_scale_sample(family, loc, scale, u):
     """z = loc + scale · F⁻¹(u), for a `Family` and u in (0, 1), elementwise."""
-    scale, u = gaussian.as_positive(scale, "scale"), check_uniform(u)
-    return gaussian.as_real(loc, "loc") + scale * family.inverse_cdf(u)
+    scale, u = checks.positive_array("scale", scale), checks.open_unit_array("u", u)
+    return checks.real_array("loc", loc) + scale * family.inverse_cdf(u)
 
 
-def location_scale_log_prob(family, z, loc, scale):
+def log_prob_location_scale(family, z, loc, scale):
     """log-density log p((z − loc)/scale) − log scale, elementwise, in nats. Source: change of variables."""
-    scale = gaussian.as_positive(scale, "scale")
-    return family.log_prob((gaussian.as_real(z, "z") - loc) / scale) - np.log(scale)
+    scale = checks.positive_array("scale", scale)
+    return family.log_prob((checks.real_array("z", z) - loc) / scale) - np.log(scale)
 
 
 def location_scale_pathwise(df, family, loc, scale, u):
@@ -75,15 +65,8 @@ def location_scale_pathwise(df, family, loc, scale, u):
     Source: Kingma & Welling (2014), section 2.4: ∂z/∂loc = 1, ∂z/∂scale = F⁻¹(u).
     """
     z = location_scale_sample(family, loc, scale, u)
-    slope = call(df, z, z.shape, "df")
+    slope = checks.values_of("df", df, z, z.shape)
     return slope, slope * family.inverse_cdf(np.asarray(u))
-
-
-def check_uniform(u):
-    u = gaussian.as_real(u, "u")
-    if not np.all((u > 0) & (u < 1)):
-        raise ValueError(f"u must lie strictly between 0 and 1; received {u.min():g} to {u.max():g}.")
-    return u
 
 
 class Sampled(NamedTuple):
@@ -95,7 +78,7 @@ class Sampled(NamedTuple):
 
 def exponential_sample(rate, u):
     """z = −log(1 − u)/rate with ∂z/∂rate = −z/rate, as `Sampled`. Source: Devroye (1986), section 2.2."""
-    rate, u = gaussian.as_positive(rate, "rate"), check_uniform(u)
+    rate, u = checks.positive_array("rate", rate), checks.open_unit_array("u", u)
     z = -np.log1p(-u) / rate
     return Sampled(z, {"rate": -z / rate})
 
@@ -105,7 +88,7 @@ def kumaraswamy_sample(a, b, u):
 
     Source: Kumaraswamy (1980); Nalisnick & Smyth (2017).
     """
-    a, b, u = gaussian.as_positive(a, "a"), gaussian.as_positive(b, "b"), check_uniform(u)
+    a, b, u = checks.positive_array("a", a), checks.positive_array("b", b), checks.open_unit_array("u", u)
     log_rest = np.log1p(-u) / b  # log (1 − z^a)
     log_z = np.log(-np.expm1(log_rest)) / a
     slope_b = np.exp(log_rest + (1 - a) * log_z) * log_rest / (a * b)
@@ -117,8 +100,8 @@ def weibull_sample(scale, shape, u):
 
     Source: Devroye (1986), section 2.2.
     """
-    scale, shape = gaussian.as_positive(scale, "scale"), gaussian.as_positive(shape, "shape")
-    log_e = np.log(-np.log1p(-check_uniform(u)))
+    scale, shape = checks.positive_array("scale", scale), checks.positive_array("shape", shape)
+    log_e = np.log(-np.log1p(-checks.open_unit_array("u", u)))
     z = scale * np.exp(log_e / shape)
     return Sampled(z, {"scale": z / scale, "shape": -z * log_e / shape**2})
 
@@ -128,5 +111,5 @@ def inverse_cdf_pathwise(df, sampled):
 
     Source: Kingma & Welling (2014), section 2.4, first strategy.
     """
-    slope = call(df, sampled.z, sampled.z.shape, "df")
+    slope = checks.values_of("df", df, sampled.z, sampled.z.shape)
     return {name: slope * derivative for name, derivative in sampled.derivatives.items()}

@@ -7,53 +7,9 @@ Names: `var` is a variance, `log_var` its logarithm, `std` its square root, `cov
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from vaelib import checks
+
 LOG_2PI = np.log(2.0 * np.pi)
-
-
-# Checks, shared by the whole of vaelib.theory
-
-
-def as_real(value, name):
-    """Return `value` as a float64 array; ValueError when it is not numeric or holds NaN or infinity."""
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be a number or an array of numbers; received {value!r}.") from error
-    if not np.all(np.isfinite(array)):
-        bad = array[~np.isfinite(array)].flat[0]
-        raise ValueError(f"{name} must be finite; received a value {bad}. Check how it was computed.")
-    return array
-
-
-def as_positive(value, name):
-    """Return `value` as a float64 array; ValueError unless every entry is finite and above zero."""
-    array = as_real(value, name)
-    if not np.all(array > 0.0):
-        raise ValueError(
-            f"{name} must be positive; received values down to {array.min():g}. "
-            "Pass a variance or a standard deviation here, not its logarithm."
-        )
-    return array
-
-
-def broadcast(**arrays):
-    """Return the common shape of the named arrays; ValueError with all their shapes when there is none."""
-    try:
-        return np.broadcast_shapes(*(np.shape(array) for array in arrays.values()))
-    except ValueError as error:
-        shapes = ", ".join(f"{name} {np.shape(array)}" for name, array in arrays.items())
-        raise ValueError(f"shapes must broadcast together; received {shapes}.") from error
-
-
-def as_vectors(**arrays):
-    """Return the named arrays in float64; ValueError unless all share the last axis and broadcast before it."""
-    vectors = {name: as_real(array, name) for name, array in arrays.items()}
-    dims = {vector.shape[-1] if vector.ndim else None for vector in vectors.values()}
-    if None in dims or len(dims) > 1:
-        shapes = ", ".join(f"{name} {vector.shape}" for name, vector in vectors.items())
-        raise ValueError(f"arguments must all have the same last axis, the dimension d; received {shapes}.")
-    broadcast(**vectors)
-    return tuple(vectors.values())
 
 
 def cholesky(cov, name="cov"):
@@ -67,7 +23,7 @@ def cholesky(cov, name="cov"):
     Raises:
         ValueError: not square, not symmetric, or not positive definite.
     """
-    cov = as_real(cov, name)
+    cov = checks.real_array(name, cov)
     if cov.ndim != 2 or cov.shape[0] != cov.shape[1]:
         raise ValueError(f"{name} must be a square matrix, shape (d, d); received shape {cov.shape}.")
     asymmetry = np.max(np.abs(cov - cov.T), initial=0.0)
@@ -82,7 +38,7 @@ def cholesky(cov, name="cov"):
         ) from error
 
 
-def _match_dim(dim, cov, name):
+def _match_dim(name, cov, dim):
     if np.shape(cov)[-1] != dim:
         raise ValueError(f"{name} must have shape ({dim}, {dim}); received {np.shape(cov)}.")
 
@@ -99,9 +55,9 @@ def log_prob_normal(x, mu, log_var):
         Log-density in nats, the broadcast shape.
     Source: Bishop (2006), eq. 1.46.
     """
-    x, mu, log_var = as_real(x, "x"), as_real(mu, "mu"), as_real(log_var, "log_var")
-    broadcast(x=x, mu=mu, log_var=log_var)
-    return -0.5 * (LOG_2PI + log_var + (x - mu) ** 2 * np.exp(-log_var))
+    x, mu, log_var = checks.real_array("x", x), checks.real_array("mu", mu), checks.real_array("log_var", log_var)
+    checks.common_shape(x=x, mu=mu, log_var=log_var)
+    return -0.5 * (LOG_2PI + log_var + _standardised(x, mu, log_var) ** 2)
 
 
 def log_prob_diagonal(z, mu, log_var):
@@ -113,8 +69,13 @@ def log_prob_diagonal(z, mu, log_var):
         Log-density in nats, shape (...).
     Source: Kingma & Welling (2014), appendix C.2.
     """
-    z, mu, log_var = as_vectors(z=z, mu=mu, log_var=log_var)
+    z, mu, log_var = checks.vectors(z=z, mu=mu, log_var=log_var)
     return np.sum(log_prob_normal(z, mu, log_var), axis=-1)
+
+
+def _standardised(x, mu, log_var):
+    """(x − μ)/σ, scaled before anyone squares it: 1/σ² overflows long before the density does."""
+    return (x - mu) * np.exp(-0.5 * log_var)
 
 
 def log_prob_full(z, mu, cov):
@@ -129,21 +90,21 @@ def log_prob_full(z, mu, cov):
         ValueError: cov not symmetric positive definite, or shapes that do not match.
     Source: Bishop (2006), eq. 2.43.
     """
-    z, mu = as_vectors(z=z, mu=mu)
+    z, mu = checks.vectors(z=z, mu=mu)
     factor = cholesky(cov)
-    _match_dim(z.shape[-1], factor, "cov")
+    _match_dim("cov", factor, z.shape[-1])
     d = z.shape[-1]
     whitened = solve_triangular(factor, (z - mu).reshape(-1, d).T, lower=True)
     mahalanobis = np.sum(whitened**2, axis=0).reshape(np.broadcast_shapes(z.shape, mu.shape)[:-1])
     return -0.5 * (d * LOG_2PI + mahalanobis) - np.sum(np.log(np.diag(factor)))
 
 
-def standard_normal_log_prob(z):
+def log_prob_standard_normal(z):
     """log N(z; 0, I), the VAE's prior, summed over the last axis: shape (..., d) to (...).
 
     Source: Kingma & Welling (2014), section 3.
     """
-    (z,) = as_vectors(z=z)
+    (z,) = checks.vectors(z=z)
     return -0.5 * np.sum(LOG_2PI + z**2, axis=-1)
 
 
@@ -152,12 +113,12 @@ def standard_normal_log_prob(z):
 
 def entropy_normal(log_var):
     """Entropy ½ (1 + log 2π + log σ²) of each number, elementwise, in nats. Source: Bishop (2006), eq. 1.110."""
-    return 0.5 * (1.0 + LOG_2PI + as_real(log_var, "log_var"))
+    return 0.5 * (1.0 + LOG_2PI + checks.real_array("log_var", log_var))
 
 
 def entropy_diagonal(log_var):
     """Entropy of N(μ, diag σ²), summed over the last axis: (..., d) to (...). Source: Bishop (2006), eq. 1.110."""
-    (log_var,) = as_vectors(log_var=log_var)
+    (log_var,) = checks.vectors(log_var=log_var)
     return np.sum(entropy_normal(log_var), axis=-1)
 
 
@@ -182,9 +143,9 @@ def kl_normal(mu_q, var_q, mu_p, var_p):
         ValueError: a variance that is not positive.
     Source: Kullback (1959), chapter 9; Bishop (2006), exercise 1.30.
     """
-    mu_q, mu_p = as_real(mu_q, "mu_q"), as_real(mu_p, "mu_p")
-    var_q, var_p = as_positive(var_q, "var_q"), as_positive(var_p, "var_p")
-    broadcast(mu_q=mu_q, var_q=var_q, mu_p=mu_p, var_p=var_p)
+    mu_q, mu_p = checks.real_array("mu_q", mu_q), checks.real_array("mu_p", mu_p)
+    var_q, var_p = checks.positive_array("var_q", var_q), checks.positive_array("var_p", var_p)
+    checks.common_shape(mu_q=mu_q, var_q=var_q, mu_p=mu_p, var_p=var_p)
     return 0.5 * (np.log(var_p) - np.log(var_q) + (var_q + (mu_q - mu_p) ** 2) / var_p - 1.0)
 
 
@@ -200,11 +161,11 @@ def kl_full(mu_q, cov_q, mu_p, cov_p):
         ValueError: a covariance that is not symmetric positive definite, or shapes that do not match.
     Source: Kullback (1959), chapter 9; Bishop (2006), exercise 2.13.
     """
-    mu_q, mu_p = as_vectors(mu_q=mu_q, mu_p=mu_p)
+    mu_q, mu_p = checks.vectors(mu_q=mu_q, mu_p=mu_p)
     factor_q, factor_p = cholesky(cov_q, "cov_q"), cholesky(cov_p, "cov_p")
     d = mu_q.shape[-1]
-    _match_dim(d, factor_q, "cov_q")
-    _match_dim(d, factor_p, "cov_p")
+    _match_dim("cov_q", factor_q, d)
+    _match_dim("cov_p", factor_p, d)
     shift = mu_q - mu_p
     whitened = solve_triangular(factor_p, shift.reshape(-1, d).T, lower=True)
     mahalanobis = np.sum(whitened**2, axis=0).reshape(shift.shape[:-1])
@@ -222,9 +183,8 @@ def kl_diagonal(mu_q, log_var_q, mu_p, log_var_p):
         KL(q ‖ p) in nats, shape (...).
     Source: the sum of `kl_normal` over dimensions; Kingma & Welling (2014), appendix B.
     """
-    mu_q, log_var_q, mu_p, log_var_p = as_vectors(mu_q=mu_q, log_var_q=log_var_q, mu_p=mu_p, log_var_p=log_var_p)
-    squared = (mu_q - mu_p) ** 2 * np.exp(-log_var_p)
-    terms = log_var_p - log_var_q + np.exp(log_var_q - log_var_p) + squared - 1.0
+    mu_q, log_var_q, mu_p, log_var_p = checks.vectors(mu_q=mu_q, log_var_q=log_var_q, mu_p=mu_p, log_var_p=log_var_p)
+    terms = log_var_p - log_var_q + np.exp(log_var_q - log_var_p) + _standardised(mu_q, mu_p, log_var_p) ** 2 - 1.0
     return 0.5 * np.sum(terms, axis=-1)
 
 
@@ -237,8 +197,8 @@ def kl_standard_normal_per_dim(mu, log_var):
         ½ (μ² + σ² − log σ² − 1) in nats, the broadcast shape.
     Source: Kingma & Welling (2014), appendix B.
     """
-    mu, log_var = as_real(mu, "mu"), as_real(log_var, "log_var")
-    broadcast(mu=mu, log_var=log_var)
+    mu, log_var = checks.real_array("mu", mu), checks.real_array("log_var", log_var)
+    checks.common_shape(mu=mu, log_var=log_var)
     # expm1 keeps the digits that exp(log_var) − 1 loses near log_var = 0.
     return 0.5 * (mu**2 + np.expm1(log_var) - log_var)
 
@@ -252,7 +212,7 @@ def kl_standard_normal(mu, log_var):
         −½ Σ (1 + log σ² − μ² − σ²) in nats, shape (...).
     Source: Kingma & Welling (2014), appendix B.
     """
-    mu, log_var = as_vectors(mu=mu, log_var=log_var)
+    mu, log_var = checks.vectors(mu=mu, log_var=log_var)
     return np.sum(kl_standard_normal_per_dim(mu, log_var), axis=-1)
 
 
@@ -265,8 +225,8 @@ def kl_standard_normal_gradient(mu, log_var):
         (gradient with respect to mu, gradient with respect to log_var), each of the broadcast shape.
     Source: derivative of Kingma & Welling (2014), appendix B.
     """
-    mu, log_var = as_real(mu, "mu"), as_real(log_var, "log_var")
-    shape = broadcast(mu=mu, log_var=log_var)
+    mu, log_var = checks.real_array("mu", mu), checks.real_array("log_var", log_var)
+    shape = checks.common_shape(mu=mu, log_var=log_var)
     return np.broadcast_to(mu, shape).copy(), np.broadcast_to(0.5 * np.expm1(log_var), shape).copy()
 
 
@@ -283,8 +243,9 @@ def kl_gradient_flow(mu, log_var, time):
         ValueError: a negative time.
     Source: `kl_standard_normal_gradient`, integrated; it is linear in μ and in the precision 1/σ².
     """
-    mu, log_var, time = as_real(mu, "mu"), as_real(log_var, "log_var"), as_real(time, "time")
-    shape = broadcast(mu=mu, log_var=log_var, time=time)
+    mu, log_var = checks.real_array("mu", mu), checks.real_array("log_var", log_var)
+    time = checks.real_array("time", time)
+    shape = checks.common_shape(mu=mu, log_var=log_var, time=time)
     if np.any(time < 0.0):
         raise ValueError(f"time must be at least 0; received {time.min():g}. Descent does not run backwards.")
     later = -np.log1p(np.expm1(-log_var) * np.exp(-0.5 * time))
@@ -296,7 +257,7 @@ def kl_gradient_flow(mu, log_var, time):
 
 def sample_diagonal(mu, log_var, eps):
     """z = μ + σ ⊙ ε, shape (..., d), for noise eps ~ N(0, I). Source: Kingma & Welling (2014), section 2.4."""
-    mu, log_var, eps = as_vectors(mu=mu, log_var=log_var, eps=eps)
+    mu, log_var, eps = checks.vectors(mu=mu, log_var=log_var, eps=eps)
     return mu + np.exp(0.5 * log_var) * eps
 
 
@@ -311,7 +272,7 @@ def sample_full(mu, cov, eps):
         z, shape (..., d).
     Source: Kingma & Welling (2014), section 2.4; Bishop (2006), section 11.1.1.
     """
-    mu, eps = as_vectors(mu=mu, eps=eps)
+    mu, eps = checks.vectors(mu=mu, eps=eps)
     factor = cholesky(cov)
-    _match_dim(eps.shape[-1], factor, "cov")
+    _match_dim("cov", factor, eps.shape[-1])
     return mu + eps @ factor.T

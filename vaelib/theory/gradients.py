@@ -8,24 +8,12 @@ eps (n, d), f maps (n, d) to (n,), its gradient df maps (n, d) to (n, d). Both g
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import roots_hermitenorm, roots_legendre
+from scipy.special import roots_legendre
 from scipy.stats import chi2
 
+from vaelib import checks
 from vaelib.theory import gaussian
-from vaelib.theory.families import (  # noqa: F401
-    Family,
-    Sampled,
-    call,
-    check_uniform,
-    exponential_sample,
-    inverse_cdf_pathwise,
-    kumaraswamy_sample,
-    location_scale_family,
-    location_scale_log_prob,
-    location_scale_pathwise,
-    location_scale_sample,
-    weibull_sample,
-)
+from vaelib.theory.quadrature import gauss_hermite
 
 
 class Gradient(NamedTuple):
@@ -36,8 +24,8 @@ class Gradient(NamedTuple):
 
 
 def _prepare(mu, log_var, eps):
-    mu, log_var = gaussian.as_real(mu, "mu"), gaussian.as_real(log_var, "log_var")
-    eps = gaussian.as_real(eps, "eps")
+    mu, log_var = checks.real_array("mu", mu), checks.real_array("log_var", log_var)
+    eps = checks.real_array("eps", eps)
     if mu.shape != log_var.shape or mu.ndim > 1 or eps.ndim != mu.ndim + 1 or eps.shape[1:] != mu.shape:
         raise ValueError(
             "mu and log_var must be numbers with eps of shape (n,), or of shape (d,) with eps of shape (n, d); "
@@ -62,9 +50,9 @@ def score_function_samples(f, mu, log_var, eps, baseline=None):
     Source: Williams (1992); Glynn (1990); with log_var: ∂ log q/∂μ = ε/σ, ∂ log q/∂log σ² = ½ (ε² − 1).
     """
     mu, std, eps = _prepare(mu, log_var, eps)
-    values = call(f, mu + std * eps, eps.shape[:1], "f")
+    values = checks.values_of("f", f, mu + std * eps, eps.shape[:1])
     if baseline is not None:
-        baseline = gaussian.as_real(baseline, "baseline")
+        baseline = checks.real_array("baseline", baseline)
         if baseline.shape not in ((), values.shape):
             raise ValueError(f"baseline must be a number or have shape {values.shape}; got {baseline.shape}.")
         values = values - baseline
@@ -83,7 +71,7 @@ def pathwise_samples(df, mu, log_var, eps):
     Source: Kingma & Welling (2014), section 2.4; Rezende et al. (2014): ∂z/∂μ = 1, ∂z/∂log σ² = ½ σ ε.
     """
     mu, std, eps = _prepare(mu, log_var, eps)
-    slope = call(df, mu + std * eps, eps.shape, "df")
+    slope = checks.values_of("df", df, mu + std * eps, eps.shape)
     return Gradient(slope, slope * 0.5 * std * eps)
 
 
@@ -92,7 +80,7 @@ def leave_one_out_baseline(values):
 
     Source: Kool et al. (2019).
     """
-    values = gaussian.as_real(values, "values")
+    values = checks.real_array("values", values)
     if values.ndim != 1 or len(values) < 2:
         raise ValueError(f"values must have shape (n,) with n at least 2; received {values.shape}.")
     return (values.sum() - values) / (len(values) - 1)
@@ -114,17 +102,14 @@ def _nodes(mu, std, breaks, num_points):
             f"mu must have at most 4 dimensions for quadrature, and breaks need one; received shape {mu.shape}. "
             "A quadratic f has a closed form: quadratic_gradient."
         )
-    x, w = roots_hermitenorm(num_points)
-    eps = np.stack(np.meshgrid(*[x] * mu.size, indexing="ij"), axis=-1).reshape(-1, mu.size)
-    weights = np.prod(np.stack(np.meshgrid(*[w] * mu.size, indexing="ij"), axis=-1), axis=-1).ravel()
-    return eps, weights / weights.sum()
+    return gauss_hermite(mu.size, num_points)
 
 
 def expectation(f, mu, log_var, breaks=(), num_points=24):
     """E[f(z)], z ~ N(μ, diag σ²), by quadrature: one number. Arguments and accuracy: see `exact_gradient`."""
     mu, std, _ = _prepare(mu, log_var, np.zeros((1, *np.shape(mu))))
     eps, weights = _nodes(mu, std, breaks, num_points)
-    return float(weights @ call(f, mu + std * eps, eps.shape[:1], "f"))
+    return float(weights @ checks.values_of("f", f, mu + std * eps, eps.shape[:1]))
 
 
 def exact_gradient(f, mu, log_var, breaks=(), num_points=24):
@@ -141,7 +126,7 @@ def exact_gradient(f, mu, log_var, breaks=(), num_points=24):
     """
     mu, std, _ = _prepare(mu, log_var, np.zeros((1, *np.shape(mu))))
     eps, weights = _nodes(mu, std, breaks, num_points)
-    values = weights * call(f, mu + std * eps, eps.shape[:1], "f")
+    values = weights * checks.values_of("f", f, mu + std * eps, eps.shape[:1])
     return Gradient(values @ eps / std, 0.5 * (values @ (eps**2 - 1.0)))
 
 
@@ -154,7 +139,7 @@ def quadratic_gradient(a, b, mu, log_var):
         Gradient((A + Aᵀ) μ + b, diag(A) ⊙ σ²), each of shape (d,).
     Source: E[zᵀ A z] = tr(A Σ) + μᵀ A μ; Petersen & Pedersen (2012), eq. 318.
     """
-    a, (b, mu, log_var) = gaussian.as_real(a, "a"), gaussian.as_vectors(b=b, mu=mu, log_var=log_var)
+    a, (b, mu, log_var) = checks.real_array("a", a), checks.vectors(b=b, mu=mu, log_var=log_var)
     if a.shape != (len(mu), len(mu)):
         raise ValueError(f"a must have shape ({len(mu)}, {len(mu)}); received {a.shape}.")
     return Gradient((a + a.T) @ mu + b, np.diag(a) * np.exp(log_var))
@@ -168,7 +153,7 @@ def sample_cholesky(mu, factor, eps):
 
     Source: Kingma & Welling (2014), section 2.4.
     """
-    mu, factor, eps = gaussian.as_real(mu, "mu"), gaussian.as_real(factor, "factor"), gaussian.as_real(eps, "eps")
+    mu, factor, eps = checks.real_array("mu", mu), checks.real_array("factor", factor), checks.real_array("eps", eps)
     d = mu.size
     if mu.ndim != 1 or factor.shape != (d, d) or eps.ndim != 2 or eps.shape[1] != d:
         raise ValueError(
@@ -190,7 +175,7 @@ def pathwise_cholesky(df, mu, factor, eps):
     Source: Rezende et al. (2014), section 4.
     """
     z = sample_cholesky(mu, factor, eps)
-    slope = call(df, z, z.shape, "df")
+    slope = checks.values_of("df", df, z, z.shape)
     return slope, np.tril(slope[:, :, None] * np.asarray(eps)[:, None, :])
 
 
@@ -201,9 +186,9 @@ def bernoulli_score_function_samples(f, prob, u):
     the exact derivative is f(1) − f(0).
     Source: Williams (1992); Mohamed et al. (2020), section 5.
     """
-    prob, u = check_uniform(prob), check_uniform(u)
+    prob, u = checks.open_unit_array("prob", prob), checks.open_unit_array("u", u)
     z = (u < prob).astype(float)
-    return call(f, z, z.shape, "f") * (z - prob) / (prob * (1 - prob))
+    return checks.values_of("f", f, z, z.shape) * (z - prob) / (prob * (1 - prob))
 
 
 # How large is a variance, and how sure are we?
@@ -230,7 +215,7 @@ def variance_with_interval(samples, confidence=0.95, method="bootstrap", num_res
         VarianceEstimate(variance, low, high); with heavy tails the bootstrap's interval is too short.
     Source: Efron & Tibshirani (1993), chapter 13; Casella & Berger (2002), section 9.2.
     """
-    samples = gaussian.as_real(samples, "samples")
+    samples = checks.real_array("samples", samples)
     if samples.ndim not in (1, 2) or len(samples) < 2:
         raise ValueError(f"samples must have shape (n,) or (n, d), n at least 2; received {samples.shape}.")
     if not 0 < confidence < 1:

@@ -1,13 +1,11 @@
-"""What one does with a toy model: the Monte Carlo ELBO, coordinate ascent, p(x) summed on a grid.
-
-`vaelib.theory.toy_models` offers these under its own name too; they work on any of its models.
-"""
+"""What one does with a model of `toy_models`: the Monte Carlo ELBO, coordinate ascent, p(x) summed on a grid."""
 
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import logsumexp
 
+from vaelib import checks
 from vaelib.theory import gaussian
 
 
@@ -46,7 +44,7 @@ def coordinate_ascent(model, x, parameter="w", num_steps=10, mu=0.0, log_var=0.0
         The path, a list of 1 + 2 num_steps `AscentStep`: the start, then E, M, E, M, ...
     Source: Neal & Hinton (1998), EM as coordinate ascent on one objective.
     """
-    x = model._check_x(x)
+    x = model.check_x(x)
     if x.ndim != 2 or len(x) == 0:
         raise ValueError(f"x must have shape (n, {model.data_dim}) with n at least 1; received {x.shape}.")
     mu, log_var = (np.broadcast_to(v, (len(x), model.latent_dim)).astype(float) for v in (mu, log_var))
@@ -84,13 +82,13 @@ def evidence_by_grid(model, x, points_per_dim, half_width=6.0, chunk=100_000):
         GridEvidence(log_evidence in nats, num_evaluations counted while summing).
     Source: Bishop (2006), section 1.4, the curse of dimensionality.
     """
-    x = model._check_x(x)
+    x = model.check_x(x)
     if x.ndim != 1:
         raise ValueError(f"x must be one observation, shape ({model.data_dim},); received {x.shape}.")
     if int(points_per_dim) != points_per_dim or points_per_dim < 2:
         raise ValueError(f"points_per_dim must be a whole number of at least 2; received {points_per_dim}.")
     axis, step = np.linspace(-1, 1, int(points_per_dim), retstep=True)
-    axis, step = axis * gaussian.as_positive(half_width, "half_width"), step * half_width
+    axis, step = axis * checks.positive_array("half_width", half_width), step * half_width
     shape = (len(axis),) * model.latent_dim
     total, num_evaluations = -np.inf, 0
     for start in range(0, len(axis) ** model.latent_dim, chunk):

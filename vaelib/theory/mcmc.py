@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vaelib.checks import positive_int
+from vaelib import checks
 from vaelib.theory import gaussian
 
 
@@ -35,9 +35,9 @@ def hmc(model, mean, cov, rng, *, num_draws=1000, num_chains=16, num_steps=8, st
     Source: Neal (2011), MCMC using Hamiltonian dynamics, section 5.3.
     """
     for name, value in [("num_draws", num_draws), ("num_chains", num_chains), ("num_steps", num_steps)]:
-        positive_int(name, value)
+        checks.positive_int(name, value)
     factor = gaussian.cholesky(cov)
-    mean = gaussian.as_real(mean, "mean")
+    mean = checks.real_array("mean", mean)
 
     def slope(u):
         return model.gradient(mean + u @ factor.T) @ factor
@@ -117,7 +117,7 @@ def standard_error(values):
 
 
 def _halves(values):
-    values = gaussian.as_real(values, "values")
+    values = checks.real_array("values", values)
     if values.ndim < 2 or values.shape[1] < 4:
         raise ValueError(f"values must have shape (num_chains, num_draws >= 4, ...); received {values.shape}.")
     half = values.shape[1] // 2

@@ -12,21 +12,23 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, logsumexp, softmax
 
+from vaelib import checks
 from vaelib.theory import gaussian
+from vaelib.theory.quadrature import normal_trapezoid
 
 # Trapezoid nodes for expectations under N(0, 1): exact to rounding for the smooth functions of a logit met here.
 _NODES = np.linspace(-9.0, 9.0, 91)
-_WEIGHTS = np.exp(gaussian.log_prob_normal(_NODES, 0.0, 0.0)) * (_NODES[1] - _NODES[0])
+_WEIGHTS = normal_trapezoid(_NODES)
 
 
 class _Regression:
     """What both models share: the checks, and the joint from prior and likelihood."""
 
     def __init__(self, features, labels, num_classes):
-        self.features = gaussian.as_real(features, "features")
+        self.features = checks.real_array("features", features)
         if self.features.ndim != 2 or self.features.size == 0:
             raise ValueError(f"features must have shape (num_data, num_features); received {self.features.shape}.")
-        labels = gaussian.as_real(labels, "labels")
+        labels = checks.real_array("labels", labels)
         if labels.shape != self.features.shape[:1]:
             raise ValueError(f"labels must have shape ({len(self.features)},), one per row; received {labels.shape}.")
         if not np.isin(labels, np.arange(num_classes)).all():
@@ -38,20 +40,20 @@ class _Regression:
 
     def log_prior(self, w):
         """log p(w) = log N(w; 0, I) in nats, shape (...)."""
-        return gaussian.standard_normal_log_prob(self._check(w))
+        return gaussian.log_prob_standard_normal(self._check(w))
 
     def log_joint(self, w):
         """log p(y, w) = log p(y|w) + log p(w) in nats, shape (...)."""
         return self.log_likelihood(w) + self.log_prior(w)
 
     def _check(self, w):
-        w = gaussian.as_real(w, "w")
+        w = checks.real_array("w", w)
         if w.shape[-1:] != (self.latent_dim,):
             raise ValueError(f"w must have {self.latent_dim} numbers on its last axis; received shape {w.shape}.")
         return w
 
     def _rows(self, features):
-        return self.features if features is None else gaussian.as_real(features, "features")
+        return self.features if features is None else checks.real_array("features", features)
 
 
 class LogisticRegression(_Regression):
@@ -103,7 +105,7 @@ class LogisticRegression(_Regression):
             E_q[log p(y|w)] − KL(q ‖ p(w)), a number in nats.
         Source: Barber & Bishop (1998), section 3, for the reduction to one dimension.
         """
-        mean, factor = self._check(mean), gaussian.as_real(factor, "factor")
+        mean, factor = self._check(mean), checks.real_array("factor", factor)
         a = self._logit_nodes(mean, factor)
         expected = ((a * self._y[:, None] - np.logaddexp(0.0, a)) @ _WEIGHTS).sum()
         kl = 0.5 * (mean @ mean + np.sum(factor**2) - len(mean)) - np.log(np.diag(factor)).sum()

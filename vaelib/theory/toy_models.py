@@ -1,7 +1,7 @@
 """Latent-variable models so small that log p(x) and p(z|x) are exact.
 
 Both models answer the same questions: `log_prior`, `log_likelihood`, `log_joint`, `log_evidence`,
-`posterior_log_prob`, `elbo`, `gap`, `best_q`, `sample`. Shapes: x (..., data_dim), z, mu and log_var
+`log_posterior`, `elbo`, `gap`, `best_q`, `sample`. Shapes: x (..., data_dim), z, mu and log_var
 (..., latent_dim), results (...). The axes before the last broadcast, so one x can meet a whole grid of q.
 """
 
@@ -9,14 +9,9 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, logsumexp
 
+from vaelib import checks
 from vaelib.theory import gaussian
-from vaelib.theory.inference import (  # noqa: F401
-    AscentStep,
-    GridEvidence,
-    coordinate_ascent,
-    elbo_monte_carlo,
-    evidence_by_grid,
-)
+from vaelib.theory.quadrature import normal_trapezoid
 
 
 class LatentVariableModel:
@@ -25,27 +20,28 @@ class LatentVariableModel:
     def __init__(self, data_dim, latent_dim):
         self.data_dim, self.latent_dim = data_dim, latent_dim
 
-    def _check(self, value, name, dim):
-        value = gaussian.as_real(value, name)
+    def _check(self, name, value, dim):
+        value = checks.real_array(name, value)
         if value.ndim == 0 or value.shape[-1] != dim:
             raise ValueError(f"{name} must have shape (..., {dim}); received {value.shape}.")
         return value
 
-    def _check_x(self, x):
-        return self._check(x, "x", self.data_dim)
+    def check_x(self, x):
+        """Return x as a float64 array of shape (..., data_dim), or raise ValueError."""
+        return self._check("x", x, self.data_dim)
 
     def _check_q(self, mu, log_var):
-        return self._check(mu, "mu", self.latent_dim), self._check(log_var, "log_var", self.latent_dim)
+        return self._check("mu", mu, self.latent_dim), self._check("log_var", log_var, self.latent_dim)
 
     def log_prior(self, z):
         """log p(z) = log N(z; 0, I): (..., latent_dim) to (...)."""
-        return gaussian.standard_normal_log_prob(self._check(z, "z", self.latent_dim))
+        return gaussian.log_prob_standard_normal(self._check("z", z, self.latent_dim))
 
     def log_joint(self, x, z):
         """log p(x, z) = log p(z) + log p(x|z), shape (...)."""
         return self.log_prior(z) + self.log_likelihood(x, z)
 
-    def posterior_log_prob(self, z, x):
+    def log_posterior(self, z, x):
         """log p(z|x) = log p(x, z) − log p(x), shape (...). Source: Bayes' rule."""
         return self.log_joint(x, z) - self.log_evidence(x)
 
@@ -70,13 +66,13 @@ class LinearGaussian(LatentVariableModel):
     """
 
     def __init__(self, w, b=0.0, sigma=1.0):
-        w = gaussian.as_real(w, "w")
+        w = checks.real_array("w", w)
         self.w = w.reshape(-1, 1) if w.ndim < 2 else w
         if self.w.ndim != 2 or self.w.size == 0:
             raise ValueError(f"w must have shape (data_dim, latent_dim); received {w.shape}.")
         super().__init__(*self.w.shape)
-        self.b = _fill(b, "b", self.data_dim)
-        self.sigma = gaussian.as_positive(sigma, "sigma")
+        self.b = _fill("b", b, self.data_dim)
+        self.sigma = checks.positive_array("sigma", sigma)
         if self.sigma.ndim:
             raise ValueError(f"sigma must be one number; received shape {self.sigma.shape}.")
         self.evidence_cov = self.w @ self.w.T + self.sigma**2 * np.eye(self.data_dim)
@@ -84,19 +80,19 @@ class LinearGaussian(LatentVariableModel):
 
     def log_likelihood(self, x, z):
         """log p(x|z) = log N(x; W z + b, σ² I), shape (...)."""
-        x, z = self._check_x(x), self._check(z, "z", self.latent_dim)
+        x, z = self.check_x(x), self._check("z", z, self.latent_dim)
         mean = z @ self.w.T + self.b
         return gaussian.log_prob_diagonal(x, mean, np.full(self.data_dim, 2 * np.log(self.sigma)))
 
     def log_evidence(self, x):
         """log p(x) = log N(x; b, W Wᵀ + σ² I), shape (...). Source: Bishop (2006), eq. 12.35."""
-        return gaussian.log_prob_full(self._check_x(x), self.b, self.evidence_cov)
+        return gaussian.log_prob_full(self.check_x(x), self.b, self.evidence_cov)
 
     def posterior(self, x):
         """The exact p(z|x): mean, (..., latent_dim), and cov, the same for all x. Source: Bishop (2006), eq. 12.42."""
         cov = np.linalg.inv(self.posterior_precision)
         cov = 0.5 * (cov + cov.T)
-        return (self._check_x(x) - self.b) @ self.w @ cov / self.sigma**2, cov
+        return (self.check_x(x) - self.b) @ self.w @ cov / self.sigma**2, cov
 
     def expected_log_likelihood(self, x, mu, log_var):
         """E_q[log p(x|z)], minus the reconstruction term, for q = N(mu, diag σ²), shape (...)."""
@@ -136,7 +132,7 @@ class LinearGaussian(LatentVariableModel):
     def m_step(self, x, mu, log_var, parameter):
         """The model whose `parameter` ("w" or "b") maximises the mean ELBO. Source: Bishop (2006), eq. 12.56."""
         _check_parameter(parameter)
-        x, (mu, log_var) = self._check_x(x), self._check_q(mu, log_var)
+        x, (mu, log_var) = self.check_x(x), self._check_q(mu, log_var)
         if parameter == "b":
             return LinearGaussian(self.w, np.mean(x - mu @ self.w.T, axis=0), self.sigma)
         second_moment = mu.T @ mu + np.diag(np.sum(np.exp(log_var), axis=0))
@@ -161,36 +157,36 @@ class BernoulliLatent(LatentVariableModel):
     """
 
     def __init__(self, w, b=0.0):
-        self.w = np.atleast_1d(gaussian.as_real(w, "w"))
+        self.w = np.atleast_1d(checks.real_array("w", w))
         if self.w.ndim != 1 or self.w.size == 0:
             raise ValueError(f"w must have shape (data_dim,); received {self.w.shape}.")
         super().__init__(len(self.w), 1)
-        self.b = _fill(b, "b", self.data_dim)
+        self.b = _fill("b", b, self.data_dim)
         # No posterior has its mode past this bound, and none is wider than the prior or narrower than `narrow`.
         furthest = min(np.sum(np.abs(self.w)), np.sqrt(2 * np.sum(np.logaddexp(0, np.abs(self.b)))))
         narrow = 1.0 / np.sqrt(1.0 + np.sum(self.w**2) / 4.0)
         num = 2 * int(np.ceil((9.0 + furthest) / (0.2 * narrow))) + 1
         self.grid = np.linspace(-9.0 - furthest, 9.0 + furthest, num)
 
-    def _check_x(self, x):
-        x = super()._check_x(x)
+    def check_x(self, x):
+        x = super().check_x(x)
         if not np.all((x == 0) | (x == 1)):
             raise ValueError("x must hold only 0 and 1 for a Bernoulli likelihood; round or threshold it.")
         return x
 
     def log_likelihood(self, x, z):
         """log p(x|z) = Σ_j x_j t_j − log(1 + exp t_j) with t = w z + b, shape (...)."""
-        logits = self._check(z, "z", 1) * self.w + self.b
-        return np.sum(self._check_x(x) * logits - np.logaddexp(0.0, logits), axis=-1)
+        logits = self._check("z", z, 1) * self.w + self.b
+        return np.sum(self.check_x(x) * logits - np.logaddexp(0.0, logits), axis=-1)
 
     def log_evidence(self, x):
         """log p(x) = log ∫ p(z) p(x|z) dz by quadrature, absolute error below 1e-10, shape (...)."""
-        log_joint = self.log_joint(self._check_x(x)[..., None, :], self.grid[:, None])
+        log_joint = self.log_joint(self.check_x(x)[..., None, :], self.grid[:, None])
         return logsumexp(log_joint, axis=-1) + np.log(self.grid[1] - self.grid[0])
 
     def posterior(self, x):
         """Mean, shape (..., 1), and variance, shape (..., 1), of the exact p(z|x), by quadrature."""
-        log_joint = self.log_joint(self._check_x(x)[..., None, :], self.grid[:, None])
+        log_joint = self.log_joint(self.check_x(x)[..., None, :], self.grid[:, None])
         weights = np.exp(log_joint - logsumexp(log_joint, axis=-1, keepdims=True))
         mean = np.sum(weights * self.grid, axis=-1, keepdims=True)
         return mean, np.sum(weights * (self.grid - mean) ** 2, axis=-1, keepdims=True)
@@ -201,21 +197,20 @@ class BernoulliLatent(LatentVariableModel):
         step = min(0.2, 0.4 / max(np.max(np.abs(self.w)) * np.max(std), 1e-6))
         half = min(int(np.ceil(9.0 / step)), 2000)
         eps = np.linspace(-9.0, 9.0, 2 * half + 1)
-        weights = np.exp(gaussian.log_prob_normal(eps, 0.0, 0.0)) * (eps[1] - eps[0])
-        return mu[..., None, :] + std[..., None, :] * eps[:, None], weights
+        return mu[..., None, :] + std[..., None, :] * eps[:, None], normal_trapezoid(eps)
 
     def expected_log_likelihood(self, x, mu, log_var):
         """E_q[log p(x|z)], minus the reconstruction term, shape (...); error below 1e-10 while |w| σ < 80."""
         z, weights = self._nodes(*self._check_q(mu, log_var))
         softplus = np.einsum("k,...kj->...j", weights, np.logaddexp(0.0, z * self.w + self.b))
-        return np.sum(self._check_x(x) * (mu * self.w + self.b) - softplus, axis=-1)
+        return np.sum(self.check_x(x) * (mu * self.w + self.b) - softplus, axis=-1)
 
     def gap(self, x, mu, log_var):
         """KL(q ‖ p(z|x)) by quadrature of its definition, not from the ELBO, shape (...)."""
         mu, log_var = self._check_q(mu, log_var)
         z, weights = self._nodes(mu, log_var)
         log_q = gaussian.log_prob_diagonal(z, mu[..., None, :], log_var[..., None, :])
-        x = self._check_x(x)
+        x = self.check_x(x)
         log_posterior = self.log_joint(x[..., None, :], z) - self.log_evidence(x)[..., None]
         return np.sum(weights * (log_q - log_posterior), axis=-1)
 
@@ -227,7 +222,7 @@ class BernoulliLatent(LatentVariableModel):
         mu, log_var = self._check_q(mu, log_var)
         z, weights = self._nodes(mu, log_var)
         prob = expit(z * self.w + self.b)
-        slope = (self._check_x(x) - np.einsum("k,...kj->...j", weights, prob)) @ self.w
+        slope = (self.check_x(x) - np.einsum("k,...kj->...j", weights, prob)) @ self.w
         curvature = np.einsum("k,...kj->...j", weights, prob * (1 - prob)) @ self.w**2
         return slope[..., None] - mu, 0.5 - 0.5 * np.exp(log_var) * (1 + curvature[..., None])
 
@@ -237,7 +232,7 @@ class BernoulliLatent(LatentVariableModel):
         A step that would lower the ELBO of an example is halved for that example. The ELBO is concave in (μ, σ),
         so the optimum is unique. Source: Opper & Archambeau (2009), section 3.
         """
-        x = self._check_x(x)
+        x = self.check_x(x)
         mu, var = self.posterior(x)
         log_var, rate = np.log(var), np.ones_like(mu)
         elbo = self.elbo(x, mu, log_var)[..., None]
@@ -269,7 +264,7 @@ class BernoulliLatent(LatentVariableModel):
             slope = np.einsum("k,...kj->...j", weights, error * z if parameter == "w" else error)
             return -np.mean(model.expected_log_likelihood(x, mu, log_var)), -np.mean(slope, axis=0)
 
-        x, (mu, log_var) = self._check_x(x), self._check_q(mu, log_var)
+        x, (mu, log_var) = self.check_x(x), self._check_q(mu, log_var)
         return replaced(minimize(loss, getattr(self, parameter), jac=True, options={"gtol": 1e-9}).x)
 
     def sample(self, n, rng):
@@ -278,8 +273,8 @@ class BernoulliLatent(LatentVariableModel):
         return (rng.random((n, self.data_dim)) < expit(z * self.w + self.b)).astype(float), z
 
 
-def _fill(value, name, dim):
-    value = gaussian.as_real(value, name)
+def _fill(name, value, dim):
+    value = checks.real_array(name, value)
     if value.shape not in ((), (1,), (dim,)):
         raise ValueError(f"{name} must be a number or have shape ({dim},); received {value.shape}.")
     return np.broadcast_to(value, (dim,)).copy()

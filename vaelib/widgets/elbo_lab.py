@@ -5,6 +5,7 @@ from typing import NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 
+from vaelib import checks
 from vaelib.teaching.plots import COLOURS
 from vaelib.theory import gaussian
 from vaelib.widgets.lab import Lab
@@ -44,8 +45,8 @@ def split(model, x, mu, sigma):
     """
     if model.latent_dim != 1:
         raise ValueError(f"model must have latent_dim 1 for this picture; received {model.latent_dim}.")
-    log_var = 2 * np.log(gaussian.as_positive(sigma, "sigma"))
-    mu, log_var = (value[..., None] for value in np.broadcast_arrays(gaussian.as_real(mu, "mu"), log_var))
+    log_var = 2 * np.log(checks.positive_array("sigma", sigma))
+    mu, log_var = (value[..., None] for value in np.broadcast_arrays(checks.real_array("mu", mu), log_var))
     return Split(
         log_evidence=model.log_evidence(x),
         elbo=model.elbo(x, mu, log_var),
@@ -67,7 +68,7 @@ def draw_densities(ax, model, x):
     The likelihood is a function of z and no density: it is scaled to the posterior's height, and only its shape counts.
     """
     z = Z[:, None]
-    prior, posterior = np.exp(model.log_prior(z)), np.exp(model.posterior_log_prob(z, x))
+    prior, posterior = np.exp(model.log_prior(z)), np.exp(model.log_posterior(z, x))
     log_likelihood = model.log_likelihood(x, z)
     likelihood = np.exp(log_likelihood - log_likelihood.max())
     height = posterior.max()

@@ -1,0 +1,10 @@
+from . import autoencoders as autoencoders
+from . import divergences as divergences
+from . import families as families
+from . import gaussian as gaussian
+from . import gradients as gradients
+from . import inference as inference
+from . import mcmc as mcmc
+from . import quadrature as quadrature
+from . import regression as regression
+from . import toy_models as toy_models
