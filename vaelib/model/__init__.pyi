@@ -1,6 +1,9 @@
+from . import distributions as distributions
 from . import evaluation as evaluation
+from . import flows as flows
 from . import likelihoods as likelihoods
 from . import networks as networks
+from . import objectives as objectives
 from . import posteriors as posteriors
 from . import priors as priors
 from . import vae as vae

@@ -1,48 +1,58 @@
 """What a trained model is worth: ELBO, importance-sampled log p(x), active units, factor recovery."""
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import keras
 import numpy as np
 from keras import ops
 
 from vaelib import checks
+from vaelib.model.distributions import kl_divergence, require_density
+from vaelib.training.compilation import compiled
+
+if TYPE_CHECKING:
+    from vaelib.model.vae import VAE
 
 # Rows of the decoder's output held at once; bounds the memory of an estimate with thousands of samples.
-ROWS_AT_ONCE = 500
+ROWS_AT_ONCE = 1_000
+SAMPLES_AT_ONCE = 100
+# Decoded rows below which an estimate is done before a program for it would be compiled.
+WORTH_COMPILING = 100_000
 
 
-def in_batches(function, x, rows=2_000):
-    """Apply a function of tensors to x, so many rows at a time, and return one NumPy array."""
-    return np.concatenate([ops.convert_to_numpy(function(x[i : i + rows])) for i in range(0, len(x), rows)])
+def in_batches(function, x: np.ndarray, y: Any = None, rows: int = 2_000) -> np.ndarray:
+    """Apply a function of tensors to x (and y), so many rows at a time, and return one NumPy array."""
+    parts = []
+    for start in range(0, len(x), rows):
+        some = slice(start, start + rows)
+        parts.append(ops.convert_to_numpy(function(x[some]) if y is None else function(x[some], _rows_of(y, some))))
+    return np.concatenate(parts)
 
 
-def elbo(vae, x, num_samples=1):
+def elbo(vae: "VAE", x: Any, num_samples: int = 1, y: Any = None) -> np.ndarray:
     """Estimate the ELBO of each example: E_q[log p(x|z)] - KL(q(z|x) || p(z)).
 
-    The KL is in closed form where the prior has one; the rest is a mean over samples of q(z|x).
+    The KL is in closed form where one is registered; the rest is a mean over samples of q(z|x).
     Source: Kingma and Welling 2014, equation 7.
 
     Args:
         vae: the model.
         x: array of shape (n, *data_shape).
         num_samples: samples of z per example.
+        y: what encoder and decoder read beside x and z, or nothing.
 
     Returns:
         NumPy array of shape (n,), nats.
 
     Raises:
-        ValueError: x does not fit the likelihood, or num_samples is below 1.
+        ValueError: x does not fit the likelihood, num_samples is below 1, or the posterior has no density.
     """
-
-    def estimate(xs, params, z):
-        kl = vae.prior.kl(vae.posterior, params, z)
-        return _log_likelihood(vae, xs, z) - kl
-
-    return np.mean(_over_samples(vae, x, num_samples, estimate, lambda values: values), axis=0)
+    require_density(vae.posterior)
+    return np.sum(_over_samples(_total_elbo, vae, x, y, num_samples), axis=0) / num_samples
 
 
-def log_evidence(vae, x, num_samples=5000):
+def log_evidence(vae: "VAE", x: Any, num_samples: int = 5000, y: Any = None) -> np.ndarray:
     """Estimate log p(x) of each example by importance sampling with q(z|x) as the proposal.
 
     The estimate, log of the mean of p(x, z) / q(z|x), is a lower bound in expectation and tightens with num_samples.
@@ -52,26 +62,19 @@ def log_evidence(vae, x, num_samples=5000):
         vae: the model.
         x: array of shape (n, *data_shape).
         num_samples: samples of z per example.
+        y: what encoder and decoder read beside x and z, or nothing.
 
     Returns:
         NumPy array of shape (n,), nats.
 
     Raises:
-        ValueError: x does not fit the likelihood, or num_samples is below 1.
+        ValueError: x does not fit the likelihood, num_samples is below 1, or the posterior has no density.
     """
-
-    def log_weight(xs, params, z):
-        return _log_likelihood(vae, xs, z) + vae.prior.log_prob(z) - vae.posterior.log_prob(z, params)
-
-    def log_sum(values):
-        # A block of samples becomes one number per example: thousands of samples never stand in memory together.
-        return ops.logsumexp(values, axis=0, keepdims=True)
-
-    blocks = _over_samples(vae, x, num_samples, log_weight, log_sum)
-    return np.logaddexp.reduce(blocks, axis=0) - math.log(num_samples)
+    require_density(vae.posterior)
+    return np.logaddexp.reduce(_over_samples(_log_total_weight, vae, x, y, num_samples)) - math.log(num_samples)
 
 
-def active_units(vae, x, threshold=0.01):
+def active_units(vae: "VAE", x: Any, threshold: float = 0.01, y: Any = None) -> np.ndarray:
     """Say which latent dimensions carry information: those whose posterior mean varies with x.
 
     Source: Burda et al. 2015, section 5.2.
@@ -80,11 +83,12 @@ def active_units(vae, x, threshold=0.01):
         vae: the model.
         x: array of shape (n, *data_shape).
         threshold: smallest variance over x of the posterior mean that counts as active.
+        y: what the encoder reads beside x, or nothing.
 
     Returns:
         Boolean array of shape (latent_dim,).
     """
-    return vae.encode(x).var(axis=0) > threshold
+    return vae.encode(x, y).var(axis=0) > threshold
 
 
 class Scores(NamedTuple):
@@ -103,7 +107,7 @@ class Scores(NamedTuple):
     num_weights: int
 
 
-def score(vae, x, num_samples=10, num_importance_samples=100):
+def score(vae: "VAE", x: Any, num_samples: int = 10, num_importance_samples: int = 100, y: Any = None) -> Scores:
     """Score a model on held-out examples, so that models can be compared example by example.
 
     Args:
@@ -111,6 +115,7 @@ def score(vae, x, num_samples=10, num_importance_samples=100):
         x: array of shape (n, *data_shape).
         num_samples: samples of z per example for the ELBO.
         num_importance_samples: samples of z per example for log p(x).
+        y: what encoder and decoder read beside x and z, or nothing.
 
     Returns:
         Scores.
@@ -119,14 +124,14 @@ def score(vae, x, num_samples=10, num_importance_samples=100):
         ValueError: x does not fit the likelihood, or a number of samples is below 1.
     """
     return Scores(
-        elbo(vae, x, num_samples),
-        log_evidence(vae, x, num_importance_samples),
-        int(active_units(vae, x).sum()),
+        elbo(vae, x, num_samples, y),
+        log_evidence(vae, x, num_importance_samples, y),
+        int(active_units(vae, x, y=y).sum()),
         sum(math.prod(weight.shape) for weight in vae.trainable_weights),
     )
 
 
-def mean_and_error(values):
+def mean_and_error(values: Any) -> tuple[float, float]:
     """Return the mean of independent values and its standard error, for example of the ELBOs of test images.
 
     Args:
@@ -145,7 +150,7 @@ def mean_and_error(values):
     return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))
 
 
-def factor_recovery(z, factor, degree=3, held_out=0.2):
+def factor_recovery(z: Any, factor: Any, degree: int = 3, held_out: float = 0.2) -> float:
     """Measure how much of a known factor a polynomial regression reads from the codes: R^2 on held-out frames.
 
     The held-out frames are every fifth (for held_out = 0.2), so that they span the factor's range.
@@ -185,26 +190,52 @@ def _monomials(z, degree):
     return np.stack(columns, axis=1)
 
 
-def _log_likelihood(vae, xs, z):
-    samples, batch, latent_dim = z.shape
-    params = vae.decoder(ops.reshape(z, (samples * batch, latent_dim)))
-    return vae.likelihood.log_prob(xs, ops.reshape(params, (samples, batch, -1)))
+# A block of samples becomes one number per example: thousands of samples never stand in memory together.
 
 
-def _over_samples(vae, x, num_samples, estimate, reduce):
-    """Stack estimate(x, params, z) over samples of q(z|x), in blocks that fit in memory: (blocks or samples, n)."""
-    x = vae.likelihood.check(x)
-    num_samples = checks.positive_int("num_samples", num_samples)
-    samples_at_once = min(num_samples, 100)
-    examples_at_once = max(1, ROWS_AT_ONCE // samples_at_once)
+@compiled
+def _total_elbo(vae, x, y, num):
+    """Return the sum over so many samples of the ELBO's estimate, nats, shape (batch,)."""
+    q_params, z, log_q = _samples(vae, x, y, num)
+    kl = kl_divergence(vae.posterior, q_params, vae.prior, z=z, log_q=log_q)
+    return ops.sum(vae.likelihood.log_prob(x, vae.run_decoder(z, y)) - kl, axis=0)
+
+
+@compiled
+def _log_total_weight(vae, x, y, num):
+    """Return the log of the sum over so many samples of p(x, z) / q(z|x), shape (batch,)."""
+    _, z, log_q = _samples(vae, x, y, num)
+    log_joint = vae.likelihood.log_prob(x, vae.run_decoder(z, y)) + vae.prior.log_prob(z)
+    return ops.logsumexp(log_joint - log_q, axis=0)
+
+
+def _samples(vae, x, y, num):
+    q_params = vae.run_encoder(x, y)
+    return q_params, *vae.posterior.sample_and_log_prob(q_params, num=num)
+
+
+def _rows_of(y, rows):
+    return keras.tree.map_structure(lambda part: part[rows], y)
+
+
+def _over_samples(estimate, vae, x, y, num_samples):
+    """Return estimate(vae, x, y, num) for blocks of samples that add up to num_samples, float64, (blocks, n).
+
+    Examples and samples come in blocks of one shape, so that one program serves them all: the last block of examples
+    is filled up with the last one, which is then left out.
+    """
+    x, num_samples = vae.check_data(x), checks.positive_int("num_samples", num_samples)
+    x = ops.convert_to_numpy(vae.binarised(x))
+    samples_at_once = min(num_samples, SAMPLES_AT_ONCE)
+    examples_at_once = min(max(1, ROWS_AT_ONCE // samples_at_once), len(x))
+    counts = [samples_at_once] * (num_samples // samples_at_once)
+    if num_samples % samples_at_once:
+        counts.append(num_samples % samples_at_once)
+    if len(x) * num_samples < WORTH_COMPILING:
+        estimate = estimate.__wrapped__
     columns = []
     for start in range(0, len(x), examples_at_once):
-        xs = ops.convert_to_tensor(x[start : start + examples_at_once])
-        params = vae.encoder(xs)
-        rows = []
-        for done in range(0, num_samples, samples_at_once):
-            count = min(samples_at_once, num_samples - done)
-            eps = vae.posterior.noise((count, len(xs), vae.latent_dim))
-            rows.append(ops.convert_to_numpy(reduce(estimate(xs, params, vae.posterior.sample(params, eps)))))
-        columns.append(np.concatenate(rows))
-    return np.concatenate(columns, axis=1).astype("float64")
+        rows = np.minimum(np.arange(start, start + examples_at_once), len(x) - 1)
+        some_x, some_y = x[rows], None if y is None else _rows_of(y, rows)
+        columns.append([ops.convert_to_numpy(estimate(vae, some_x, some_y, num=num)) for num in counts])
+    return np.concatenate(columns, axis=1)[:, : len(x)].astype("float64")

@@ -1,192 +1,122 @@
 """Posteriors q(z|x): what the encoder's output means."""
 
-import math
-
 import keras
 import numpy as np
 from keras import ops
 
-from vaelib.checks import positive_int, trailing_size
-
-LOG_2PI = math.log(2 * math.pi)
-
-
-def as_floats(values):
-    """Return values as a tensor of Keras's float type: NumPy's own floats are twice as wide and would not mix."""
-    return ops.convert_to_tensor(values, dtype=keras.config.floatx())
-
-
-def normal_log_prob(x, mean, log_var):
-    """Return the log-density of independent normals, summed over the last axis.
-
-    Args:
-        x: tensor of shape (..., d).
-        mean: tensor that broadcasts against x.
-        log_var: tensor that broadcasts against x, log of the variances.
-
-    Returns:
-        Log-densities in nats, shape (...).
-    """
-    x, mean, log_var = as_floats(x), as_floats(mean), as_floats(log_var)
-    return -0.5 * ops.sum(LOG_2PI + log_var + ops.square(x - mean) * ops.exp(-log_var), axis=-1)
-
-
-class Posterior(keras.layers.Layer):
-    """What the posteriors share: a size and the noise.
-
-    A subclass gives `params_size`, `split` (the mean comes first), `sample` and `log_prob`; and `kl_standard_normal`
-    where KL(q(z|x) || N(0, I)) has a closed form.
-
-    Args:
-        latent_dim: number of latent dimensions.
-        seed: seed of the noise; the layer holds a generator, so that each call draws fresh noise.
-
-    Raises:
-        ValueError: latent_dim is not a positive integer.
-    """
-
-    def __init__(self, latent_dim, seed=None, **kwargs):
-        super().__init__(**kwargs)
-        self.latent_dim = positive_int("latent_dim", latent_dim)
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
-        self.built = True
-
-    def mean(self, params):
-        """Return the mean mu of q(z|x), shape (..., latent_dim)."""
-        return self.split(params)[0]
-
-    def noise(self, shape):
-        """Draw eps ~ N(0, I) of the given shape."""
-        return keras.random.normal(shape, seed=self.seed_generator)
-
-    def _noise_for(self, mu, eps):
-        eps = as_floats(self.noise(ops.shape(mu)) if eps is None else eps)
-        trailing_size("eps", eps, self.latent_dim, f"latent_dim of {self.name}")
-        return eps
-
-    def _codes(self, z):
-        z = as_floats(z)
-        trailing_size("z", z, self.latent_dim, f"latent_dim of {self.name}")
-        return z
-
-    def get_config(self):
-        return {**super().get_config(), "latent_dim": self.latent_dim, "seed": self.seed}
+from vaelib import checks
+from vaelib.model.distributions import Distribution, as_shape, log_prob_diagonal, matvec, require_density
 
 
 @keras.saving.register_keras_serializable(package="vaelib")
-class DiagonalNormal(Posterior):
-    """The posterior N(mu, diag(exp(log_var))), sampled by reparameterisation.
+class DiagonalNormal(Distribution):
+    """The normal N(mu, diag(exp(log_var))), sampled by reparameterisation.
 
-    Its parameters are one tensor of shape (batch, 2 * latent_dim): mu first, then log_var.
+    Its parameters are one tensor of shape (batch, 2 * num_values): mu first, then log_var.
     Source: Kingma and Welling 2014, section 3.
 
     Args:
-        latent_dim: number of latent dimensions.
+        event_shape: shape of one value; a number of latent dimensions when it is a posterior.
         seed: seed of the noise; the layer holds a generator, so that each call draws fresh noise.
 
     Raises:
-        ValueError: latent_dim is not a positive integer.
+        ValueError: event_shape holds anything but positive whole numbers.
     """
 
     @property
     def params_size(self):
-        """Numbers per example that the encoder must give: 2 * latent_dim."""
-        return 2 * self.latent_dim
+        """Numbers per example that a network must give: 2 * num_values."""
+        return 2 * self.num_values
 
     def split(self, params):
         """Split the parameters into mu and log_var.
 
         Args:
-            params: tensor of shape (..., 2 * latent_dim).
+            params: tensor of shape (..., 2 * num_values).
 
         Returns:
-            mu and log_var, each of shape (..., latent_dim).
+            mu and log_var, each of shape (..., num_values).
 
         Raises:
             ValueError: the last axis of params has another size.
         """
-        params = as_floats(params)
-        trailing_size("params", params, self.params_size, f"2 * latent_dim of {self.name}")
-        return params[..., : self.latent_dim], params[..., self.latent_dim :]
+        params = self.checked(params)
+        return params[..., : self.num_values], params[..., self.num_values :]
 
-    def sample(self, params, eps=None):
+    def sample(self, params=None, noise=None, num=()):
         """Draw z = mu + sigma * eps, so that the gradient flows through mu and sigma.
 
         Args:
-            params: tensor of shape (batch, 2 * latent_dim).
-            eps: the noise, shape (..., latent_dim) that broadcasts against (batch, latent_dim), for example
-                (num_samples, batch, latent_dim) for several samples per example; drawn from N(0, I) by default.
+            params: tensor of shape (batch, params_size).
+            noise: eps, shape (..., *event_shape) that broadcasts against the batch; drawn from N(0, I) by default.
+            num: how many draws for each row of params, a number or a shape.
 
         Returns:
-            z, of shape (batch, latent_dim), or of the shape that eps broadcasts to.
+            z, shape (*num, batch, *event_shape), or of the shape that the noise broadcasts to.
 
         Raises:
-            ValueError: the last axis of params or eps has another size.
+            ValueError: the last axes of params or noise have another shape.
         """
         mu, log_var = self.split(params)
-        return mu + ops.exp(0.5 * log_var) * self._noise_for(mu, eps)
+        eps = self.flat(self.noise_for(params, noise, num), "noise")
+        return self.shaped(mu + ops.exp(0.5 * log_var) * eps)
 
-    def log_prob(self, z, params):
-        """Return log q(z|x), summed over the latent dimensions.
+    def log_prob(self, value, params=None):
+        """Return the log-density, summed over the numbers of a value.
 
         Args:
-            z: tensor of shape (..., latent_dim).
-            params: tensor of shape (batch, 2 * latent_dim).
+            value: tensor of shape (..., *event_shape).
+            params: tensor of shape (batch, params_size).
 
         Returns:
-            Log-densities in nats, shape (..., batch) as z and params broadcast.
+            Log-densities in nats, shape (..., batch) as value and params broadcast.
 
         Raises:
-            ValueError: the last axis of z or params has another size.
+            ValueError: the last axes of value or params have another shape.
         """
-        return normal_log_prob(self._codes(z), *self.split(params))
+        return log_prob_diagonal(self.flat(value), *self.split(params))
 
-    def kl_standard_normal(self, params):
-        """Return KL(q(z|x) || N(0, I)) in nats, shape (batch,).
-
-        Source: Kingma and Welling 2014, appendix B.
-        """
-        mu, log_var = self.split(params)
-        return 0.5 * ops.sum(ops.square(mu) + ops.exp(log_var) - 1.0 - log_var, axis=-1)
+    def mean(self, params=None):
+        """Return the means mu, shape (..., *event_shape)."""
+        return self.shaped(self.split(params)[0])
 
 
 @keras.saving.register_keras_serializable(package="vaelib")
-class FullNormal(Posterior):
-    """The posterior N(mu, L L^T) with correlated dimensions; L is lower triangular, its diagonal positive.
+class FullNormal(Distribution):
+    """The normal N(mu, L L^T) with correlated dimensions; L is lower triangular, its diagonal positive.
 
-    Its parameters are one tensor of shape (batch, 2 * latent_dim + latent_dim * (latent_dim - 1) / 2): mu, then the
-    logs of the squared diagonal of L, then the numbers of L below the diagonal, row by row. With zeros in the last
-    block it is the DiagonalNormal of the first two.
+    Its parameters are one tensor of shape (batch, 2 n + n (n - 1) / 2) for n = num_values: mu, then the logs of the
+    squared diagonal of L, then the numbers of L below the diagonal, row by row. With zeros in the last block it is the
+    DiagonalNormal of the first two.
     Source: Kingma and Welling 2019, An Introduction to Variational Autoencoders, section 2.5.1.
 
     Args:
-        latent_dim: number of latent dimensions.
+        event_shape: shape of one value; a number of latent dimensions when it is a posterior.
         seed: seed of the noise; the layer holds a generator, so that each call draws fresh noise.
 
     Raises:
-        ValueError: latent_dim is not a positive integer.
+        ValueError: event_shape holds anything but positive whole numbers.
     """
 
-    def __init__(self, latent_dim, seed=None, **kwargs):
-        super().__init__(latent_dim, seed=seed, **kwargs)
+    def __init__(self, event_shape, seed=None, **kwargs):
+        super().__init__(event_shape, seed=seed, **kwargs)
         # Where each number of L stands in the row (0, diagonal, below the diagonal).
-        places = np.zeros((self.latent_dim, self.latent_dim), "int32")
-        np.fill_diagonal(places, np.arange(1, self.latent_dim + 1))
-        rows, columns = np.tril_indices(self.latent_dim, -1)
-        places[rows, columns] = self.latent_dim + 1 + np.arange(len(rows))
+        n = self.num_values
+        places = np.zeros((n, n), "int32")
+        np.fill_diagonal(places, np.arange(1, n + 1))
+        rows, columns = np.tril_indices(n, -1)
+        places[rows, columns] = n + 1 + np.arange(len(rows))
         self._places = places
 
     @property
     def params_size(self):
-        """Numbers per example that the encoder must give: 2 * latent_dim + latent_dim * (latent_dim - 1) / 2."""
-        return 2 * self.latent_dim + self.latent_dim * (self.latent_dim - 1) // 2
+        """Numbers per example that a network must give: 2 n + n (n - 1) / 2 for n = num_values."""
+        return 2 * self.num_values + self.num_values * (self.num_values - 1) // 2
 
-    def _blocks(self, params):
-        params, d = as_floats(params), self.latent_dim
-        meaning = f"2 * latent_dim + latent_dim * (latent_dim - 1) / 2 of {self.name}"
-        trailing_size("params", params, self.params_size, meaning)
-        return params[..., :d], params[..., d : 2 * d], params[..., 2 * d :]
+    def blocks(self, params):
+        """Split the parameters into mu, the logs of the squared diagonal of L, and what stands below the diagonal."""
+        params, n = self.checked(params), self.num_values
+        return params[..., :n], params[..., n : 2 * n], params[..., 2 * n :]
 
     def split(self, params):
         """Split the parameters into mu and the Cholesky factor L of the covariance.
@@ -195,61 +125,119 @@ class FullNormal(Posterior):
             params: tensor of shape (..., params_size).
 
         Returns:
-            mu of shape (..., latent_dim) and L of shape (..., latent_dim, latent_dim).
+            mu of shape (..., num_values) and L of shape (..., num_values, num_values).
 
         Raises:
             ValueError: the last axis of params has another size.
         """
-        mu, log_squares, below = self._blocks(params)
+        mu, log_squares, below = self.blocks(params)
         numbers = ops.concatenate([ops.zeros_like(mu[..., :1]), ops.exp(0.5 * log_squares), below], axis=-1)
         return mu, ops.take(numbers, self._places, axis=-1)
 
-    def sample(self, params, eps=None):
+    def sample(self, params=None, noise=None, num=()):
         """Draw z = mu + L eps, so that the gradient flows through mu and L.
 
         Args:
             params: tensor of shape (batch, params_size).
-            eps: the noise, shape (..., latent_dim) that broadcasts against (batch, latent_dim), for example
-                (num_samples, batch, latent_dim) for several samples per example; drawn from N(0, I) by default.
+            noise: eps, shape (..., *event_shape) that broadcasts against the batch; drawn from N(0, I) by default.
+            num: how many draws for each row of params, a number or a shape.
 
         Returns:
-            z, of shape (batch, latent_dim), or of the shape that eps broadcasts to.
+            z, shape (*num, batch, *event_shape), or of the shape that the noise broadcasts to.
 
         Raises:
-            ValueError: the last axis of params or eps has another size.
+            ValueError: the last axes of params or noise have another shape.
         """
         mu, cholesky = self.split(params)
-        return mu + _matvec(cholesky, self._noise_for(mu, eps))
+        return self.shaped(mu + matvec(cholesky, self.flat(self.noise_for(params, noise, num), "noise")))
 
-    def log_prob(self, z, params):
-        """Return log q(z|x).
+    def log_prob(self, value, params=None):
+        """Return the log-density.
 
         Args:
-            z: tensor of shape (..., latent_dim).
+            value: tensor of shape (..., *event_shape).
             params: tensor of shape (batch, params_size).
 
         Returns:
-            Log-densities in nats, shape (..., batch) as z and params broadcast.
+            Log-densities in nats, shape (..., batch) as value and params broadcast.
 
         Raises:
-            ValueError: the last axis of z or params has another size.
+            ValueError: the last axes of value or params have another shape.
         """
-        z, (mu, cholesky) = self._codes(z), self.split(params)
-        # Inverted once per example, however many samples z brings.
-        identity = ops.broadcast_to(ops.eye(self.latent_dim, dtype=cholesky.dtype), ops.shape(cholesky))
-        eps = _matvec(ops.solve_triangular(cholesky, identity, lower=True), z - mu)
-        return normal_log_prob(eps, 0.0, 0.0) - 0.5 * ops.sum(self._blocks(params)[1], axis=-1)
+        value, (mu, cholesky) = self.flat(value), self.split(params)
+        # Inverted once per example, however many samples the value brings.
+        identity = ops.broadcast_to(ops.eye(self.num_values, dtype=cholesky.dtype), ops.shape(cholesky))
+        eps = matvec(ops.solve_triangular(cholesky, identity, lower=True), value - mu)
+        return log_prob_diagonal(eps, 0.0, 0.0) - 0.5 * ops.sum(self.blocks(params)[1], axis=-1)
 
-    def kl_standard_normal(self, params):
-        """Return KL(q(z|x) || N(0, I)) in nats, shape (batch,).
-
-        It is (|mu|^2 + tr(L L^T) - log det(L L^T) - latent_dim) / 2.
-        Source: Kingma and Welling 2014, appendix B, for a full covariance.
-        """
-        mu, log_squares, below = self._blocks(params)
-        diagonal = ops.sum(ops.square(mu) + ops.exp(log_squares) - 1.0 - log_squares, axis=-1)
-        return 0.5 * (diagonal + ops.sum(ops.square(below), axis=-1))
+    def mean(self, params=None):
+        """Return the means mu, shape (..., *event_shape)."""
+        return self.shaped(self.split(params)[0])
 
 
-def _matvec(matrix, vector):
-    return ops.matmul(matrix, vector[..., None])[..., 0]
+@keras.saving.register_keras_serializable(package="vaelib")
+class ImplicitPosterior(Distribution):
+    """A posterior without a density: z is what a network makes of the encoder's output and of noise.
+
+    Any distribution can be reached, and log q(z|x) is not known: an objective must estimate the ratio of densities.
+    Source: Mescheder, Nowozin and Geiger 2017, section 3.
+
+    Args:
+        network: keras.Model of two inputs, the encoder's output (batch, params_size) and standard normal noise
+            (batch, noise_size), that gives z (batch, latent_dim).
+        num_mean_draws: how many fixed draws `mean` averages over.
+        seed: seed of the noise; the layer holds a generator, so that each call draws fresh noise.
+
+    Raises:
+        ValueError: the network has not two inputs.
+    """
+
+    has_density = False
+
+    def __init__(self, network, num_mean_draws=100, seed=None, **kwargs):
+        if len(network.inputs) != 2:
+            raise ValueError(f"network must have two inputs, params and noise; received {len(network.inputs)}.")
+        super().__init__(int(network.outputs[0].shape[-1]), seed=seed, **kwargs)
+        self.network = network
+        self.num_mean_draws = checks.positive_int("num_mean_draws", num_mean_draws)
+
+    @property
+    def params_size(self):
+        """Numbers per example that the encoder must give: the size of the network's first input."""
+        return int(self.network.inputs[0].shape[-1])
+
+    def noise(self, num=()):
+        """Draw standard normal noise for the network, shape (*num, noise_size)."""
+        size = int(self.network.inputs[1].shape[-1])
+        return keras.random.normal((*as_shape(num), size), seed=self.seed_generator)
+
+    def sample(self, params=None, noise=None, num=()):
+        """Draw z = network(params, noise); arguments and shapes as for every Distribution."""
+        params, noise = self.checked(params), self.noise_for(params, noise, num)
+        lead = ops.shape(noise)[:-1]
+        params = ops.broadcast_to(params, (*lead, self.params_size))
+        rows = [ops.reshape(tensor, (-1, ops.shape(tensor)[-1])) for tensor in (params, noise)]
+        return ops.reshape(self.network(rows), (*lead, self.num_values))
+
+    def log_prob(self, value, params=None):
+        """Raise ValueError: there is no density."""
+        require_density(self)
+
+    def mean(self, params=None):
+        """Estimate the mean of z from fixed draws, the same at each call, shape (batch, latent_dim)."""
+        params = self.checked(params)
+        size = int(self.network.inputs[1].shape[-1])
+        noise = keras.random.normal((self.num_mean_draws, *[1] * (len(params.shape) - 1), size), seed=0)
+        noise = ops.broadcast_to(noise, (self.num_mean_draws, *ops.shape(params)[:-1], size))
+        return ops.mean(self.sample(params, noise), axis=0)
+
+    def get_config(self):
+        config = super().get_config()
+        del config["event_shape"]  # the network's output
+        network = keras.saving.serialize_keras_object(self.network)
+        return {**config, "network": network, "num_mean_draws": self.num_mean_draws}
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        return cls(keras.saving.deserialize_keras_object(config.pop("network")), **config)

@@ -7,52 +7,17 @@ import numpy as np
 from keras import ops
 
 from vaelib import checks
-from vaelib.model.posteriors import as_floats, normal_log_prob
+from vaelib.model.distributions import Distribution, as_shape, log_prob_diagonal, register_kl
+from vaelib.model.posteriors import DiagonalNormal, FullNormal
 
 
-class Prior(keras.layers.Layer):
-    """What the priors share: a size, a noise generator, and the Monte Carlo estimate of the KL.
+class Prior(Distribution):
+    """What priors share: they have weights of their own, or none, and no network gives them parameters."""
 
-    A subclass gives `log_prob` and `sample`, and its own `kl` where a closed form exists.
-
-    Args:
-        latent_dim: number of latent dimensions.
-        seed: seed of the noise that `sample` draws.
-
-    Raises:
-        ValueError: latent_dim is not a positive integer.
-    """
-
-    def __init__(self, latent_dim, seed=None, **kwargs):
-        super().__init__(**kwargs)
-        self.latent_dim = checks.positive_int("latent_dim", latent_dim)
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
-        self.built = True
-
-    def kl(self, posterior, params, z):
-        """Estimate KL(q(z|x) || p(z)) by log q(z|x) - log p(z) at the sample z.
-
-        Args:
-            posterior: the Posterior that reads params.
-            params: the encoder's output, shape (batch, posterior.params_size).
-            z: samples of q(z|x), shape (batch, latent_dim).
-
-        Returns:
-            One estimate per example in nats, shape (batch,): unbiased, and negative at times.
-        """
-        return posterior.log_prob(z, params) - self.log_prob(z)
-
-    def connect(self, encoder, posterior):
-        """Receive the encoder and the posterior of the VAE that holds this prior; most priors need neither."""
-
-    def _codes(self, z):
-        z = as_floats(z)
-        checks.trailing_size("z", z, self.latent_dim, f"latent_dim of {self.name}")
-        return z
-
-    def get_config(self):
-        return {**super().get_config(), "latent_dim": self.latent_dim, "seed": self.seed}
+    @property
+    def params_size(self):
+        """No network gives a prior its parameters: 0."""
+        return 0
 
 
 @keras.saving.register_keras_serializable(package="vaelib")
@@ -60,42 +25,32 @@ class StandardNormal(Prior):
     """The prior N(0, I).
 
     Args:
-        latent_dim: number of latent dimensions.
+        event_shape: shape of one code; a number is a number of latent dimensions.
         seed: seed of the noise that `sample` draws.
     """
 
-    def log_prob(self, z):
+    def sample(self, params=None, noise=None, num=()):
+        """Draw codes, shape (*num, *event_shape): the noise itself."""
+        return self.shaped(self.flat(self.noise_for(params, noise, num), "noise"))
+
+    def log_prob(self, value, params=None):
         """Return log p(z), summed over the latent dimensions.
 
         Args:
-            z: tensor of shape (..., latent_dim).
+            value: codes, tensor of shape (..., *event_shape).
+            params: nothing.
 
         Returns:
             Log-densities in nats, shape (...).
 
         Raises:
-            ValueError: the last axis of z has another size.
+            ValueError: the last axes of value have another shape.
         """
-        return normal_log_prob(self._codes(z), 0.0, 0.0)
+        return log_prob_diagonal(self.flat(value, "z"), 0.0, 0.0)
 
-    def sample(self, n):
-        """Draw n codes, shape (n, latent_dim)."""
-        return keras.random.normal((n, self.latent_dim), seed=self.seed_generator)
-
-    def kl(self, posterior, params, z=None):
-        """Return KL(q(z|x) || N(0, I)), in closed form when the posterior offers one (`kl_standard_normal`).
-
-        Args:
-            posterior: the Posterior that reads params.
-            params: the encoder's output, shape (batch, posterior.params_size).
-            z: samples of q(z|x), shape (batch, latent_dim); needed only where there is no closed form.
-
-        Returns:
-            One value per example in nats, shape (batch,).
-        """
-        if hasattr(posterior, "kl_standard_normal"):
-            return posterior.kl_standard_normal(params)
-        return super().kl(posterior, params, z)
+    def mean(self, params=None):
+        """Return the mean, zeros of shape event_shape."""
+        return ops.zeros(self.event_shape)
 
 
 @keras.saving.register_keras_serializable(package="vaelib")
@@ -106,44 +61,58 @@ class MixturePrior(Prior):
     start as components of variance 1 with equal shares, around means drawn from N(0, I).
 
     Args:
-        latent_dim: number of latent dimensions.
+        event_shape: shape of one code; a number is a number of latent dimensions.
         num_components: number of components.
         seed: seed of the first means and of the noise that `sample` draws.
 
     Raises:
-        ValueError: latent_dim or num_components is not a positive integer.
+        ValueError: event_shape or num_components is not made of positive whole numbers.
     """
 
-    def __init__(self, latent_dim, num_components=10, seed=None, **kwargs):
-        super().__init__(latent_dim, seed=seed, **kwargs)
+    reparameterized = False
+
+    def __init__(self, event_shape, num_components=10, seed=None, **kwargs):
+        super().__init__(event_shape, seed=seed, **kwargs)
         self.num_components = checks.positive_int("num_components", num_components)
-        shape = (self.num_components, self.latent_dim)
+        shape = (self.num_components, self.num_values)
         self.logits = self.add_weight(name="logits", shape=(self.num_components,), initializer="zeros")
         # Means that all start at zero would share every gradient and never part.
         start = keras.initializers.RandomNormal(stddev=1.0, seed=seed)
         self.means = self.add_weight(name="means", shape=shape, initializer=start)
         self.log_vars = self.add_weight(name="log_vars", shape=shape, initializer="zeros")
 
-    def log_prob(self, z):
+    def noise(self, num=()):
+        """Draw what a code is made of: `component`, uniform, shape (*num,), and `eps`, normal, (*num, *event_shape)."""
+        component = keras.random.uniform(as_shape(num), seed=self.seed_generator)
+        return {"component": component, "eps": super().noise(num)}
+
+    def sample(self, params=None, noise=None, num=()):
+        """Draw codes, shape (*num, *event_shape)."""
+        noise = self.noise_for(params, noise, num)
+        chosen = chosen_component(ops.softmax(ops.convert_to_tensor(self.logits)), noise["component"])
+        mu, log_var = ops.take(self.means, chosen, axis=0), ops.take(self.log_vars, chosen, axis=0)
+        return self.shaped(mu + ops.exp(0.5 * log_var) * self.flat(noise["eps"], "noise"))
+
+    def log_prob(self, value, params=None):
         """Return log p(z), the log of the weighted sum of the components' densities.
 
         Args:
-            z: tensor of shape (..., latent_dim).
+            value: codes, tensor of shape (..., *event_shape).
+            params: nothing.
 
         Returns:
             Log-densities in nats, shape (...).
 
         Raises:
-            ValueError: the last axis of z has another size.
+            ValueError: the last axes of value have another shape.
         """
-        components = normal_log_prob(self._codes(z)[..., None, :], self.means, self.log_vars)
-        return ops.logsumexp(ops.log_softmax(self.logits) + components, axis=-1)
+        components = log_prob_diagonal(self.flat(value, "z")[..., None, :], self.means, self.log_vars)
+        return ops.logsumexp(ops.log_softmax(ops.convert_to_tensor(self.logits)) + components, axis=-1)
 
-    def sample(self, n):
-        """Draw n codes, shape (n, latent_dim)."""
-        chosen = keras.random.categorical(self.logits[None], n, seed=self.seed_generator)[0]
-        eps = keras.random.normal((n, self.latent_dim), seed=self.seed_generator)
-        return ops.take(self.means, chosen, axis=0) + ops.exp(0.5 * ops.take(self.log_vars, chosen, axis=0)) * eps
+    def mean(self, params=None):
+        """Return the mean of the mixture, shape event_shape."""
+        shares = ops.softmax(ops.convert_to_tensor(self.logits))
+        return ops.reshape(ops.sum(shares[:, None] * self.means, axis=0), self.event_shape)
 
     def get_config(self):
         return {**super().get_config(), "num_components": self.num_components}
@@ -158,7 +127,7 @@ class VampPrior(Prior):
     Source: Tomczak and Welling 2018, equation 9.
 
     Args:
-        latent_dim: number of latent dimensions.
+        event_shape: shape of one code; a number is a number of latent dimensions.
         num_components: number of pseudo-inputs.
         initial: where the pseudo-inputs start, array of shape (num_components, *data_shape), for example
             x_train[:50]; uniform noise by default. Not part of the configuration: a saved model holds what they became.
@@ -170,8 +139,10 @@ class VampPrior(Prior):
             fit them.
     """
 
-    def __init__(self, latent_dim, num_components=50, initial=None, value_range=(0.0, 1.0), seed=None, **kwargs):
-        super().__init__(latent_dim, seed=seed, **kwargs)
+    reparameterized = False
+
+    def __init__(self, event_shape, num_components=50, initial=None, value_range=(0.0, 1.0), seed=None, **kwargs):
+        super().__init__(event_shape, seed=seed, **kwargs)
         self.num_components = checks.positive_int("num_components", num_components)
         self.value_range = checks.increasing_pair("value_range", value_range)
         self._connected, self._initial = None, None
@@ -190,17 +161,19 @@ class VampPrior(Prior):
 
         Args:
             encoder: keras.Model from (batch, *data_shape) to (batch, posterior.params_size).
-            posterior: the Posterior that reads the encoder's output.
+            posterior: the Distribution that reads the encoder's output.
 
         Raises:
-            ValueError: the prior serves another encoder or posterior already, or initial has another shape than the
-                encoder's input.
+            ValueError: the prior serves another encoder or posterior already, initial has another shape than the
+                encoder's input, or the encoder has more inputs than one.
         """
         if self._connected is not None:
             if self._connected()[0] is encoder and self._connected()[1] is posterior:
                 return
             raise ValueError(f"{self.name} serves another encoder or posterior already; make a new VampPrior.")
-        shape = (self.num_components, *encoder.input_shape[1:])
+        if len(encoder.inputs) != 1:
+            raise ValueError(f"{self.name} needs an encoder of one input; received one of {len(encoder.inputs)}.")
+        shape = (self.num_components, *encoder.inputs[0].shape[1:])
         low, high = self.value_range
         start = keras.initializers.RandomUniform(low, high, seed=self.seed)
         if self._initial is not None:
@@ -225,31 +198,93 @@ class VampPrior(Prior):
         if self._connected is None:
             raise ValueError(f"{self.name} has no encoder yet: give it to a VAE, or call connect(encoder, posterior).")
         encoder, posterior = self._connected()
-        return posterior, encoder(self.pseudo_inputs)
+        return posterior, encoder(ops.convert_to_tensor(self.pseudo_inputs))
 
-    def log_prob(self, z):
+    def noise(self, num=()):
+        """Draw what a code is made of: `component`, uniform, shape (*num,), and `posterior`, the posterior's noise."""
+        component = keras.random.uniform(as_shape(num), seed=self.seed_generator)
+        return {"component": component, "posterior": self.components()[0].noise(num)}
+
+    def sample(self, params=None, noise=None, num=()):
+        """Draw codes, shape (*num, *event_shape)."""
+        posterior, components = self.components()
+        noise = self.noise_for(params, noise, num)
+        shares = ops.ones(self.num_components) / self.num_components
+        chosen = chosen_component(shares, noise["component"])
+        return posterior.sample(ops.take(components, chosen, axis=0), noise["posterior"])
+
+    def log_prob(self, value, params=None):
         """Return log p(z), the log of the mean over the pseudo-inputs of q(z|u_k).
 
         Args:
-            z: tensor of shape (..., latent_dim).
+            value: codes, tensor of shape (..., *event_shape).
+            params: nothing.
 
         Returns:
             Log-densities in nats, shape (...).
 
         Raises:
-            ValueError: the last axis of z has another size, or no VAE holds this prior yet.
+            ValueError: the last axes of value have another shape, or no VAE holds this prior yet.
         """
-        posterior, params = self.components()
-        return ops.logsumexp(posterior.log_prob(self._codes(z)[..., None, :], params), axis=-1) - math.log(
-            self.num_components
-        )
+        posterior, components = self.components()
+        self.flat(value, "z")  # names a wrong shape
+        each = ops.expand_dims(ops.convert_to_tensor(value), -1 - len(self.event_shape))
+        log_probs = posterior.log_prob(each, components)
+        return ops.logsumexp(log_probs, axis=-1) - math.log(self.num_components)
 
-    def sample(self, n):
-        """Draw n codes, shape (n, latent_dim)."""
-        posterior, params = self.components()
-        chosen = keras.random.randint((n,), 0, self.num_components, seed=self.seed_generator)
-        eps = keras.random.normal((n, self.latent_dim), seed=self.seed_generator)
-        return posterior.sample(ops.take(params, chosen, axis=0), eps)
+    def mean(self, params=None):
+        """Return the mean of the mixture, shape event_shape."""
+        posterior, components = self.components()
+        return ops.mean(posterior.mean(components), axis=0)
 
     def get_config(self):
         return {**super().get_config(), "num_components": self.num_components, "value_range": self.value_range}
+
+
+def chosen_component(shares, uniform):
+    """Return the component that each uniform number falls to: the inverse of the shares' distribution function.
+
+    Args:
+        shares: the components' probabilities, shape (num_components,).
+        uniform: numbers between 0 and 1, shape (*num,).
+
+    Returns:
+        Whole numbers below num_components, shape (*num,).
+    """
+    # The last border is 1 up to rounding, and left out: no number may fall behind it.
+    borders = ops.cumsum(shares)[:-1]
+    return ops.sum(ops.cast(ops.expand_dims(uniform, -1) > borders, "int32"), axis=-1)
+
+
+@register_kl(DiagonalNormal, StandardNormal)
+def kl_diagonal_standard(q, q_params, p, p_params=None):
+    """Return KL(N(mu, diag(exp(log_var))) || N(0, I)) in nats, shape (batch,).
+
+    Source: Kingma and Welling 2014, appendix B.
+    """
+    mu, log_var = q.split(q_params)
+    return 0.5 * ops.sum(ops.square(mu) + ops.exp(log_var) - 1.0 - log_var, axis=-1)
+
+
+@register_kl(FullNormal, StandardNormal)
+def kl_full_standard(q, q_params, p, p_params=None):
+    """Return KL(N(mu, L L^T) || N(0, I)) in nats, shape (batch,).
+
+    It is (|mu|^2 + tr(L L^T) - log det(L L^T) - n) / 2.
+    Source: Kingma and Welling 2014, appendix B, for a full covariance.
+    """
+    mu, log_squares, below = q.blocks(q_params)
+    diagonal = ops.sum(ops.square(mu) + ops.exp(log_squares) - 1.0 - log_squares, axis=-1)
+    return 0.5 * (diagonal + ops.sum(ops.square(below), axis=-1))
+
+
+@register_kl(DiagonalNormal, DiagonalNormal)
+def kl_diagonal_diagonal(q, q_params, p, p_params=None):
+    """Return KL between two diagonal normals in nats, shape (batch,).
+
+    Source: Kingma and Welling 2014, appendix B, after shifting and scaling so that p becomes N(0, I).
+    """
+    (mu_q, log_var_q), (mu_p, log_var_p) = q.split(q_params), p.split(p_params)
+    ratio = log_var_q - log_var_p
+    distance = ops.square((mu_q - mu_p) * ops.exp(-0.5 * log_var_p))
+    return 0.5 * ops.sum(distance + ops.exp(ratio) - 1.0 - ratio, axis=-1)

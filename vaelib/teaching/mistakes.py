@@ -13,9 +13,11 @@ import numpy as np
 from keras import ops
 
 from vaelib import checks
+from vaelib.model.distributions import LOG_2PI, as_shape, register_kl
 from vaelib.model.likelihoods import Bernoulli, Normal
-from vaelib.model.posteriors import LOG_2PI, DiagonalNormal
-from vaelib.model.priors import StandardNormal
+from vaelib.model.objectives import ELBO
+from vaelib.model.posteriors import DiagonalNormal
+from vaelib.model.priors import StandardNormal, kl_diagonal_standard
 from vaelib.model.vae import VAE
 from vaelib.teaching.runs import Run
 
@@ -29,8 +31,8 @@ class MeanOverPixels(Bernoulli):
     What a stock cross-entropy does. The KL then weighs as many times more as there are pixels.
     """
 
-    def log_prob(self, x, params):
-        return super().log_prob(x, params) / self.num_values
+    def log_prob(self, value, params=None):
+        return super().log_prob(value, params) / self.num_values
 
 
 @register
@@ -40,9 +42,9 @@ class SwappedCrossEntropy(Bernoulli):
     The logarithm of a black pixel is minus infinity; as stock cross-entropies do, pixels are kept 1e-7 from 0 and 1.
     """
 
-    def log_prob(self, x, params):
-        probabilities = ops.sigmoid(self._checked(params))
-        x = ops.clip(self._flat(x), 1e-7, 1 - 1e-7)
+    def log_prob(self, value, params=None):
+        probabilities = ops.sigmoid(self.checked(params))
+        x = ops.clip(self.flat(value, "x"), 1e-7, 1 - 1e-7)
         return ops.sum(probabilities * ops.log(x) + (1 - probabilities) * ops.log(1 - x), axis=-1)
 
 
@@ -50,8 +52,8 @@ class SwappedCrossEntropy(Bernoulli):
 class NoLogTwoPi(Normal):
     """WRONG, mildly: the constant log(2 pi) / 2 of each pixel is dropped from the log-density."""
 
-    def log_prob(self, x, params):
-        return super().log_prob(x, params) + 0.5 * self.num_values * LOG_2PI
+    def log_prob(self, value, params=None):
+        return super().log_prob(value, params) + 0.5 * self.num_values * LOG_2PI
 
 
 @register
@@ -61,18 +63,18 @@ class NoLogVar(Normal):
     Then a larger variance costs nothing.
     """
 
-    def log_prob(self, x, params):
+    def log_prob(self, value, params=None):
         mean, log_var = self.split(params)
-        return -0.5 * ops.sum(ops.square(self._flat(x) - mean) * ops.exp(-log_var), axis=-1)
+        return -0.5 * ops.sum(ops.square(self.flat(value, "x") - mean) * ops.exp(-log_var), axis=-1)
 
 
 @register
 class LogVarAsSigma(DiagonalNormal):
     """WRONG: the sampler takes for sigma what the KL takes for log sigma^2."""
 
-    def sample(self, params, eps=None):
+    def sample(self, params=None, noise=None, num=()):
         mu, log_var = self.split(params)
-        return mu + log_var * self._noise_for(mu, eps)
+        return self.shaped(mu + log_var * self.flat(self.noise_for(params, noise, num), "noise"))
 
 
 @register
@@ -82,17 +84,18 @@ class FrozenNoise(DiagonalNormal):
     A generator that is made afresh from a whole number at each call does this: it starts from the same place.
     """
 
-    def noise(self, shape):
-        eps = np.random.default_rng(self.seed or 0).standard_normal((1, self.latent_dim))
-        return ops.broadcast_to(eps.astype("float32"), shape)
+    def noise(self, num=()):
+        eps = np.random.default_rng(self.seed or 0).standard_normal(self.event_shape)
+        return ops.broadcast_to(eps.astype("float32"), (*as_shape(num), *self.event_shape))
 
 
 @register
 class SharedNoise(DiagonalNormal):
     """WRONG, mildly: one draw per call, of shape (1, latent_dim), shared by all examples of the batch."""
 
-    def noise(self, shape):
-        return ops.broadcast_to(keras.random.normal((1, self.latent_dim), seed=self.seed_generator), shape)
+    def noise(self, num=()):
+        eps = keras.random.normal(self.event_shape, seed=self.seed_generator)
+        return ops.broadcast_to(eps, (*as_shape(num), *self.event_shape))
 
 
 @register
@@ -100,46 +103,60 @@ class FixedBatchNoise(DiagonalNormal):
     """WRONG: the noise has the shape of a full batch, whatever the batch at hand.
 
     Args:
-        latent_dim: number of latent dimensions.
+        event_shape: number of latent dimensions.
         batch_size: the only batch size that works.
         seed: seed of the noise.
     """
 
-    def __init__(self, latent_dim, batch_size=100, seed=None, **kwargs):
-        super().__init__(latent_dim, seed=seed, **kwargs)
+    def __init__(self, event_shape, batch_size=100, seed=None, **kwargs):
+        super().__init__(event_shape, seed=seed, **kwargs)
         self.batch_size = checks.positive_int("batch_size", batch_size)
 
-    def noise(self, shape):
-        return keras.random.normal((self.batch_size, self.latent_dim), seed=self.seed_generator)
+    def noise(self, num=()):
+        return keras.random.normal((self.batch_size, *self.event_shape), seed=self.seed_generator)
 
     def get_config(self):
         return {**super().get_config(), "batch_size": self.batch_size}
 
 
+# Their KL is the right one: a closed form belongs to exactly one class, and each of these must ask for it.
+for _kind in (LogVarAsSigma, FrozenNoise, SharedNoise, FixedBatchNoise):
+    register_kl(_kind, StandardNormal)(kl_diagonal_standard)
+
+
+class WrongKL(ELBO):
+    """What mistakes in the KL share: the term that they distort, in place of the right one."""
+
+    def losses(self, vae, x, y=None, noise=None, training=False):
+        terms = super().losses(vae, x, y, noise, training)
+        kl = self.distorted(terms["kl"], vae)
+        return {"loss": terms["reconstruction"] + self.beta * kl, "reconstruction": terms["reconstruction"], "kl": kl}
+
+
 @register
-class NegativeKL(StandardNormal):
+class NegativeKL(WrongKL):
     """WRONG: the KL with its sign turned: the loss rewards distance from the prior."""
 
-    def kl(self, posterior, params, z=None):
-        return -super().kl(posterior, params, z)
+    def distorted(self, kl, vae):
+        return -kl
 
 
 @register
-class MeanOverLatentDims(StandardNormal):
+class MeanOverLatentDims(WrongKL):
     """WRONG: the KL is averaged over the latent dimensions where it should be summed: beta = 1 / latent_dim."""
 
-    def kl(self, posterior, params, z=None):
-        return super().kl(posterior, params, z) / self.latent_dim
+    def distorted(self, kl, vae):
+        return kl / vae.latent_dim
 
 
 @register
-class NoiselessEvaluation(VAE):
+class NoiselessEvaluation(ELBO):
     """WRONG: outside training the code is the posterior's mean, so that the evaluated loss bounds nothing."""
 
-    def call(self, x, eps=None, training=None):
-        if eps is None and not training:
-            eps = ops.zeros((1, self.latent_dim))
-        return super().call(x, eps=eps, training=training)
+    def losses(self, vae, x, y=None, noise=None, training=False):
+        if noise is None and not training:
+            noise = ops.zeros((1, *vae.posterior.event_shape))
+        return super().losses(vae, x, y, noise, training)
 
 
 def cured(vae, likelihood=None):
