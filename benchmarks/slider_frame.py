@@ -15,7 +15,7 @@ import numpy as np
 
 from vaelib import Normal, dense_decoder
 from vaelib.widgets import latent_sliders
-from vaelib.widgets.frames import normal_mean
+from vaelib.pretrained.networks import normal_mean
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from test_explore_lab import gaussian_lab  # the complete example lab

@@ -35,7 +35,7 @@ SETTINGS = {
 }
 CELLS = [
     "import numpy as np\n"
-    "from vaelib.widgets.frames import NumpyDecoder, bernoulli_mean\n"
+    "from vaelib.pretrained.networks import NumpyDecoder, bernoulli_mean\n"
     "from vaelib.widgets import LatentPad\n"
     "kernel = np.random.default_rng(0).standard_normal((2, 30)).astype('float32')\n"
     "decoder = NumpyDecoder([lambda h: h @ kernel], bernoulli_mean, (6, 5), 2)\n"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from widget_page import drag, settle
 
-from vaelib.widgets.frames import ACTIVATIONS, NumpyDecoder, bernoulli_mean, normal_mean
+from vaelib.pretrained.networks import ACTIVATIONS, NumpyDecoder, bernoulli_mean, normal_mean
 from vaelib.widgets.latent_pad import LatentPad
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

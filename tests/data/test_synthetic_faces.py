@@ -49,10 +49,10 @@ def test_a_seed_gives_one_video():
 
 @pytest.mark.parametrize("seed", range(5))
 def test_pose_and_expression_are_uncorrelated_and_cover_the_range(seed):
-    from vaelib.data.synthetic_faces import _wander
+    from vaelib.data.synthetic_faces import wander
 
     rng = np.random.default_rng(seed)
-    pose, expression = (_wander(rng, PERIOD, np.arange(start, 30, 2)) for start in (3, 4))
+    pose, expression = (wander(rng, PERIOD, np.arange(start, 30, 2)) for start in (3, 4))
     assert abs(np.corrcoef(pose, expression)[0, 1]) < 1e-6
     for factor in (pose, expression):
         assert factor.min() < -0.9 and factor.max() > 0.9

@@ -15,13 +15,14 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from vaelib.mime import CLAIM_MIME, DATA_MIME, FIGURE_MIME
+from vaelib.pretrained.networks import NumpyDecoder, bernoulli_mean
 from vaelib.tools.runner import CourseError
 from vaelib.tools.site import build_site, find_sources
 from vaelib.tools.site.__main__ import main
 from vaelib.tools.site.page import SLIDERS
 from vaelib.tools.site.widgets import STATE_MIME, VIEW_MIME
-from vaelib.widgets.frames import NumpyDecoder, bernoulli_mean, to_png
 from vaelib.widgets.latent_pad import LatentPad
+from vaelib.widgets.png import to_png
 
 ROOT = Path(__file__).parents[2]
 PIXEL = base64.b64encode(to_png(np.zeros((2, 2), "uint8"), 1, False)).decode()

@@ -9,8 +9,9 @@ from traitlets import TraitError
 
 import vaelib
 from vaelib import pretrained
+from vaelib.pretrained import NumpyEncoder
 from vaelib.teaching.plots import CLASS_COLOURS
-from vaelib.widgets import DrawDigit, NumpyEncoder
+from vaelib.widgets import DrawDigit
 from vaelib.widgets.strokes import to_image
 
 MODEL = pretrained.load()

@@ -13,8 +13,8 @@ from scipy.special import expit
 from traitlets import TraitError
 
 import vaelib
+from vaelib.pretrained.networks import ACTIVATIONS, NumpyDecoder, bernoulli_mean, normal_mean
 from vaelib.teaching.plots import CLASS_COLOURS
-from vaelib.widgets.frames import ACTIVATIONS, NumpyDecoder, bernoulli_mean, normal_mean
 from vaelib.widgets.latent_pad import LatentPad
 
 SHAPE = (3, 4)
@@ -270,7 +270,7 @@ def test_a_function_without_latent_dim_or_image_is_refused():
 
 
 def test_module_and_style_ship_with_the_package():
-    project = tomllib.loads((pathlib.Path(__file__).parents[1] / "pyproject.toml").read_text())
+    project = tomllib.loads((pathlib.Path(__file__).parents[2] / "pyproject.toml").read_text())
     package = pathlib.Path(vaelib.__file__).parent
     shipped = {f for pattern in project["tool"]["setuptools"]["package-data"]["vaelib"] for f in package.glob(pattern)}
     parts = [package / "explore" / name for name in ("network.js", "plane.js", "latent_pad.js", "latent_pad.css")]

@@ -1,4 +1,4 @@
-"""The NumPy forward pass, the PNG encoder, and latent sliders, without a browser."""
+"""Latent sliders, without a browser."""
 
 import io
 import types
@@ -6,13 +6,12 @@ import types
 import keras
 import numpy as np
 import pytest
-from keras import layers
 from PIL import Image
 from scipy.stats import norm
 
 from vaelib import Bernoulli, Normal, conv_decoder, dense_decoder
-from vaelib.widgets import NumpyDecoder, latent_sliders, to_png
-from vaelib.widgets.frames import ACTIVATIONS, normal_mean
+from vaelib.pretrained import NumpyDecoder
+from vaelib.widgets import latent_sliders
 from vaelib.widgets.sliders import PRIOR_REACH
 
 SHAPE = (7, 5)
@@ -32,10 +31,6 @@ def dense_vae(likelihood_type, latent_dim=2):
     return vae_with(decoder, likelihood)
 
 
-def codes(n, latent_dim, seed=0):
-    return np.random.default_rng(seed).standard_normal((n, latent_dim)).astype("float32")
-
-
 def decoded_png(png):
     return np.asarray(Image.open(io.BytesIO(png)))
 
@@ -45,140 +40,6 @@ def ramp(z):
     image = np.full((len(z), 4, 3), 0.5) + 0.1 * z[:, :1, None]
     image[:, -1] = 0.5 + 0.1 * z[:, 1:2]
     return image
-
-
-# ---- NumpyDecoder
-
-
-@pytest.mark.parametrize("likelihood_type", [Bernoulli, Normal])
-def test_numpy_decoder_equals_the_keras_decoder(likelihood_type):
-    vae = dense_vae(likelihood_type, latent_dim=3)
-    z = 3 * codes(20, 3)
-    images = NumpyDecoder.from_vae(vae)(z)
-    assert images.shape == (20, *SHAPE)
-    expected = keras.ops.convert_to_numpy(vae.likelihood.mean(vae.decoder(z)))
-    np.testing.assert_allclose(images, expected, atol=1e-6)
-    assert np.ptp(images) > 0.1
-
-
-@pytest.mark.parametrize("activation", list(ACTIVATIONS))
-def test_every_activation_equals_kerass(activation):
-    z = np.linspace(-30, 30, 601, dtype="float32")
-    expected = keras.ops.convert_to_numpy(keras.activations.get(activation)(z))
-    np.testing.assert_allclose(ACTIVATIONS[activation](z), expected, rtol=2e-5, atol=1e-6)
-    assert ACTIVATIONS[activation](z).dtype == np.float32
-
-
-def test_reshape_flatten_activation_and_missing_bias():
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential(
-        [
-            keras.Input((2,)),
-            layers.Dense(12, use_bias=False),
-            layers.Activation("tanh"),
-            layers.Reshape((3, 4)),
-            layers.Dense(5, "elu"),
-            layers.Flatten(),
-            layers.Dense(70),
-        ]
-    )
-    z = codes(6, 2)
-    images = NumpyDecoder.from_keras(model, SHAPE, normal_mean)(z)
-    params = keras.ops.convert_to_numpy(model(z))
-    np.testing.assert_allclose(images.reshape(6, 35), 1 / (1 + np.exp(-params[:, :35])), atol=1e-6)
-
-
-def test_weights_are_a_copy():
-    vae = dense_vae(Bernoulli)
-    numpy_decoder, z = NumpyDecoder.from_vae(vae), codes(1, 2)
-    before = numpy_decoder(z)
-    vae.decoder.set_weights([weight * 0 for weight in vae.decoder.get_weights()])
-    assert np.array_equal(numpy_decoder(z), before)
-
-
-def test_unsupported_layers_are_named():
-    convolution = conv_decoder(2, (8, 8), 64)
-    with pytest.raises(ValueError, match=r"layer '.+' of type Conv2DTranspose is not supported"):
-        NumpyDecoder.from_keras(convolution, (8, 8))
-
-    def relu(x):
-        return x
-
-    for activation, name in [("mish", "mish"), (relu, "relu"), (layers.LeakyReLU(), "LeakyReLU")]:
-        model = keras.Sequential([keras.Input((2,)), layers.Dense(35, activation, name="hidden")])
-        with pytest.raises(ValueError, match=f"activation '{name}' of layer 'hidden' is not supported"):
-            NumpyDecoder.from_keras(model, SHAPE)
-
-
-def test_a_net_that_is_no_stack_is_refused():
-    inputs = keras.Input((2,))
-    shared = layers.Dense(2, "tanh", kernel_initializer="ones")
-    model = keras.Model(inputs, layers.Dense(35)(shared(shared(inputs))))
-    with pytest.raises(ValueError, match="no plain stack"):
-        NumpyDecoder.from_keras(model, SHAPE)
-
-
-def test_weights_that_are_not_finite_are_named():
-    vae = dense_vae(Bernoulli)
-    kernel = vae.decoder.layers[1].kernel
-    broken = keras.ops.convert_to_numpy(kernel.value).copy()
-    broken[0, :3] = np.nan
-    kernel.assign(broken)
-    with pytest.raises(ValueError, match="3 of 32 entries of kernel in layer 'dense.*' are NaN or infinite"):
-        NumpyDecoder.from_vae(vae)
-    with pytest.raises(ValueError, match="weights must be finite"):
-        latent_sliders(vae)
-
-
-def test_wrong_shapes_are_refused():
-    vae = dense_vae(Bernoulli)
-    with pytest.raises(ValueError, match=r"data_shape \(7, 6\) asks for 42 pixel means"):
-        NumpyDecoder.from_keras(vae.decoder, (7, 6))
-    with pytest.raises(ValueError, match=r"z must have shape \(n, 2\); received \(2,\)"):
-        NumpyDecoder.from_vae(vae)(np.zeros(2))
-
-
-def test_a_likelihood_with_another_mean_is_not_mistaken():
-    class Normal(Bernoulli):
-        pass
-
-    likelihood = Normal(SHAPE)
-    vae = vae_with(dense_decoder(2, likelihood.params_size), likelihood)
-    with pytest.raises(ValueError, match="asks for 35 pixel means|another mean"):
-        NumpyDecoder.from_vae(vae)
-
-
-# ---- to_png
-
-
-def test_png_keeps_every_pixel():
-    image = np.linspace(0, 1, 28 * 20).reshape(28, 20)
-    assert np.abs(decoded_png(to_png(image)) / 255 - image).max() <= 0.5 / 255 + 1e-9
-    large = decoded_png(to_png(image, scale=3))
-    assert large.shape == (84, 60)
-    assert np.array_equal(large[1::3, 1::3], decoded_png(to_png(image)))
-    assert np.array_equal(large[::3], large[2::3])
-    assert np.array_equal(decoded_png(to_png(image[..., None])), decoded_png(to_png(image)))
-    assert decoded_png(to_png(np.stack([image] * 3, axis=-1), 2, smooth=True)).shape == (56, 40, 3)
-
-
-def test_smooth_enlargement_has_steps_no_larger_than_it_must():
-    image = np.array([[0.0, 1.0]] * 2)
-    squares = decoded_png(to_png(image, 10)).astype(int)
-    smooth = decoded_png(to_png(image, 10, smooth=True)).astype(int)
-    assert np.abs(np.diff(squares, axis=1)).max() == 255
-    assert np.abs(np.diff(smooth, axis=1)).max() < 60
-
-
-def test_png_clips_and_refuses():
-    assert decoded_png(to_png(np.array([[-1.0, 2.0]]))).tolist() == [[0, 255]]
-    with pytest.raises(ValueError, match="image must be finite"):
-        to_png(np.array([[np.nan]]))
-    with pytest.raises(ValueError, match=r"image must have shape .* received \(4,\)"):
-        to_png(np.zeros(4))
-
-
-# ---- latent_sliders
 
 
 def test_sliders_are_coordinates_of_z():
@@ -306,8 +167,12 @@ def test_wrong_decoders_and_codes_are_refused():
         latent_sliders(lambda z: np.full((1, 2, 2), np.nan), 2)
     with pytest.raises(ValueError, match="a VAE or a function"):
         latent_sliders(np.zeros((2, 3)), 2)
+    vae = dense_vae(Bernoulli)
     with pytest.raises(ValueError, match="latent_dim must be 2, the decoder's; received 3"):
-        latent_sliders(dense_vae(Bernoulli), 3)
+        latent_sliders(vae, 3)
+    vae.decoder.set_weights([weight * np.nan for weight in vae.decoder.get_weights()])
+    with pytest.raises(ValueError, match="weights must be finite"):
+        latent_sliders(vae)
     sliders = latent_sliders(ramp, 2)
     with pytest.raises(ValueError, match="z1 must be a number from -2.5 to 2.5; received nan"):
         sliders.frame(z1=np.nan)

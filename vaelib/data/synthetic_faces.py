@@ -60,10 +60,10 @@ def synthetic_faces(num_frames=1965, seed=0):
         raise ValueError(f"seed must be a whole number of at least 0; received {seed!r}.")
     rng = np.random.default_rng(seed)
     # Odd harmonics for pose, even ones for expression: orthogonal over the period, also after the squash to [-1, 1].
-    pose = _wander(rng, num_frames, np.arange(3, 30, 2))
-    expression = _wander(rng, num_frames, np.arange(4, 30, 2))
-    light = _wander(rng, num_frames, np.arange(1, 6))
-    nod = _wander(rng, num_frames, np.arange(5, 50, 5))
+    pose = wander(rng, num_frames, np.arange(3, 30, 2))
+    expression = wander(rng, num_frames, np.arange(4, 30, 2))
+    light = wander(rng, num_frames, np.arange(1, 6))
+    nod = wander(rng, num_frames, np.arange(5, 50, 5))
     frames = render_faces(pose, expression, light=light, nod=nod, blink=_blinks(rng, num_frames))
     frames += rng.normal(0, NOISE, frames.shape).astype(np.float32)
     np.clip(frames, 0, 1, out=frames)
@@ -105,7 +105,7 @@ def render_faces(pose, expression, light=0.0, nod=0.0, blink=0.0):
     return np.clip(frames, 0, 1, out=frames)
 
 
-def _wander(rng, num_frames, harmonics):
+def wander(rng, num_frames, harmonics):
     """A smooth path in (-1, 1), about evenly spread: a sum of waves is nearly normal, its CDF nearly uniform."""
     angle = 2 * np.pi / PERIOD * np.outer(harmonics, np.arange(num_frames))
     waves = np.sin(angle + rng.uniform(0, 2 * np.pi, (len(harmonics), 1)))

@@ -7,14 +7,16 @@ import argparse
 import json
 import pathlib
 import platform
+from importlib import metadata
 
 import vaelib  # first: it keeps TensorFlow's start-up messages off the screen
 
 import keras  # isort: skip
 import numpy as np
 
-from vaelib.data import load_mnist, mnist
+from vaelib.data import load_mnist
 from vaelib.data.download import sha256
+from vaelib.data.mnist import KEYS, stand_in_digits
 from vaelib.pretrained import FOLDER, load
 
 RECIPE = {
@@ -87,7 +89,7 @@ def main(arguments=None):
     weights = weights_of(train(data.x_train, recipe))
     record = {
         "data": data.source.name,
-        "data_sha256": {key: sha256((getattr(data, key) * 255).round().astype("uint8")) for key in mnist.KEYS[::2]},
+        "data_sha256": {key: sha256((getattr(data, key) * 255).round().astype("uint8")) for key in KEYS[::2]},
         **recipe,
         "weights": "float16",
         "versions": {
@@ -106,14 +108,15 @@ def main(arguments=None):
     record["test_nelbo"] = round(float(shipped.nelbo(data.x_test).mean()), 4)
     record["train_nelbo"] = round(float(shipped.nelbo(data.x_train[:10_000]).mean()), 4)
     # The stand-in's test digits are a part of MNIST, mostly of its training images.
-    stand_in = (mnist._stand_in()["x_test"] / np.float32(255)).astype("float32")
+    stand_in = (stand_in_digits()["x_test"] / np.float32(255)).astype("float32")
     record["stand_in_nelbo"] = round(float(shipped.nelbo(stand_in).mean()), 4)
     _write(record, options.folder)
     print(json.dumps(record, indent=2))
 
 
 def _backend_version():
-    return __import__(keras.backend.backend()).__version__
+    """The version of the package behind Keras, whatever its name on this machine is."""
+    return metadata.version(metadata.packages_distributions()[keras.backend.backend()][0])
 
 
 def _write(record, folder):

@@ -1,4 +1,4 @@
-"""Checks that say what is off: for the "your turn" cells of the course, and for the tests of the assignments."""
+"""A reader's answer beside the right one, and what is off: for "your turn" cells and for the tests of assignments."""
 
 import numpy as np
 

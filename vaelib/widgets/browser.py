@@ -5,7 +5,13 @@ import pathlib
 import numpy as np
 import traitlets
 
-from vaelib.widgets.frames import ACTIVATIONS, NumpyDecoder, UnsupportedDecoderError, bernoulli_mean, normal_mean
+from vaelib.pretrained.networks import (
+    ACTIVATIONS,
+    NumpyDecoder,
+    UnsupportedDecoderError,
+    bernoulli_mean,
+    normal_mean,
+)
 
 # Ten standard deviations of the prior: no code that means anything lies outside, so a number beyond is a mistake.
 LIMIT = 10.0

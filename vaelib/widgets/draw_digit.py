@@ -4,6 +4,7 @@ import anywidget
 import numpy as np
 import traitlets
 
+from vaelib.pretrained.networks import NumpyDecoder, NumpyEncoder
 from vaelib.teaching.plots import CLASS_COLOURS, COLOURS
 from vaelib.widgets.browser import (
     LIMIT,
@@ -14,9 +15,7 @@ from vaelib.widgets.browser import (
     network_layers,
     read_together,
 )
-from vaelib.widgets.encoder import NumpyEncoder
-from vaelib.widgets.frames import NumpyDecoder
-from vaelib.widgets.sliders import _checked_names
+from vaelib.widgets.decoding import latent_names
 from vaelib.widgets.strokes import RADIUS, SIDE, to_image
 
 
@@ -135,7 +134,7 @@ class DrawDigit(anywidget.AnyWidget):
         examples, example_names = _checked_examples(examples, example_names)
         encoder, encoder_weights = network_layers(self.encoder, (SIDE, SIDE), dtype, "encoder")
         decoder, decoder_weights = decoder_layers(self.decoder, latent_dim, dtype)
-        self.set_trait("names", tuple(_checked_names(names, latent_dim, latent_dim, False)))
+        self.set_trait("names", latent_names(names, latent_dim))
         self.set_trait("encoder_weights", encoder_weights)
         self.set_trait("decoder_weights", decoder_weights)
         self.set_trait("points", points)
@@ -198,9 +197,13 @@ def _networks(model):
     if encoder is None or decoder is None:
         raise ValueError(f"model must have an encoder and a decoder, such as a VAE; received {model!r}.")
     if not isinstance(encoder, NumpyEncoder):
-        kind = type(getattr(model, "posterior", None)).__name__
-        if kind != "DiagonalNormal":
-            raise ValueError(f"model must have a DiagonalNormal posterior, whose ellipse is drawn; received {kind}.")
+        from vaelib.model.posteriors import DiagonalNormal  # here only: a Keras model has loaded Keras already
+
+        kind = type(getattr(model, "posterior", None))
+        if kind is not DiagonalNormal:  # a subclass may read the encoder's output in another way
+            raise ValueError(
+                f"model must have a DiagonalNormal posterior, whose ellipse is drawn; received {kind.__name__}."
+            )
         encoder, decoder = NumpyEncoder.from_keras(encoder), NumpyDecoder.from_vae(model)
     if encoder.data_shape != (SIDE, SIDE) or tuple(decoder.data_shape) != (SIDE, SIDE):
         raise ValueError(

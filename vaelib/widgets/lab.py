@@ -8,8 +8,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from vaelib.teaching.plots import STYLE
-from vaelib.widgets.frames import png_bytes
 from vaelib.widgets.panel import Panel, StaticPicture, check_arguments
+from vaelib.widgets.png import png_bytes
 
 # Drawn finer than shown, so that lines and text stay sharp on dense screens. Not finer still: three quarters of a
 # frame's time go into the PNG, which grows with the pixels.

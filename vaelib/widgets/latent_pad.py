@@ -5,6 +5,7 @@ import numpy as np
 import traitlets
 
 from vaelib.checks import positive_int
+from vaelib.pretrained.networks import UnsupportedDecoderError
 from vaelib.teaching.plots import CLASS_COLOURS, COLOURS
 from vaelib.widgets.browser import (
     LIMIT,
@@ -16,8 +17,7 @@ from vaelib.widgets.browser import (
     decoder_layers,
     read_together,
 )
-from vaelib.widgets.frames import UnsupportedDecoderError, as_uint8
-from vaelib.widgets.sliders import _checked_names, _decode_function
+from vaelib.widgets.decoding import decode_function, decoded_image, latent_names
 
 
 class Codes(traitlets.TraitType):
@@ -80,16 +80,11 @@ class LatentPad(anywidget.AnyWidget):
         self, decode, names=None, z=None, latent_dim=None, points=None, labels=None, shown=(0, 1), reach=3.5,
         scale=10, smooth=True, dtype="float32", alt="The decoded image.",
     ):  # fmt: skip
-        self.decode, known_dim = _decode_function(decode)
-        if latent_dim is None and known_dim is None:
-            raise ValueError("latent_dim must be given when decode is a plain function; received None.")
-        latent_dim = positive_int("latent_dim", latent_dim if latent_dim is not None else known_dim)
-        if known_dim is not None and known_dim != latent_dim:
-            raise ValueError(f"latent_dim must be {known_dim}, the decoder's; received {latent_dim}.")
+        self.decode, latent_dim = decode_function(decode, latent_dim)
         check_view(dtype, reach)
         shown = checked_shown(shown, latent_dim)
         points, classes, class_names = checked_points(points, labels, latent_dim, shown)
-        self.set_trait("names", tuple(_checked_names(names, latent_dim, latent_dim, False)))
+        self.set_trait("names", latent_names(names, latent_dim))
         self.z = np.zeros(latent_dim) if z is None else z
         try:
             layers, weights = decoder_layers(self.decode, latent_dim, dtype)
@@ -127,13 +122,7 @@ class LatentPad(anywidget.AnyWidget):
     def image(self, z=None):
         """Return the decoded image, uint8 of shape (height, width) or (height, width, 3); at the pad's z by default."""
         z = self.z if z is None else checked_code(z, len(self.names), "z")
-        images = np.asarray(self.decode(np.array([z], "float32")))
-        if images.ndim not in (3, 4) or len(images) != 1:
-            raise ValueError(
-                f"decode must turn a code of shape (1, {len(self.names)}) into an image of shape (1, height, width) or "
-                f"(1, height, width, channels); it gave {images.shape}."
-            )
-        return as_uint8(images[0])
+        return decoded_image(self.decode, z)
 
     def _answer(self, widget, content, buffers):
         """Decode for a browser that cannot; an error is shown there as well, for a kernel's log is easily missed."""

@@ -8,10 +8,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from vaelib.checks import positive_int
+from vaelib.checks import positive_int, real_array
 from vaelib.teaching.plots import STYLE
-from vaelib.widgets.frames import NumpyDecoder, UnsupportedDecoderError, as_uint8, png_bytes, to_numpy, to_png
+from vaelib.widgets.decoding import checked_names, decode_function, decoded_image
 from vaelib.widgets.panel import Panel, StaticPicture
+from vaelib.widgets.png import png_bytes, to_png
 
 # Standard deviations of the prior on each side: 98.8 % of a standard normal coordinate. Beyond that a decoder has
 # seen next to no codes in training, and its pictures show the network's extrapolation, not the data.
@@ -55,15 +56,10 @@ class LatentSliders(Panel):
     def __init__(
         self, decode, latent_dim=None, names=None, ranges=None, start=None, axes=None, scale=10, smooth=True, alt=None
     ):
-        self.decode, known_dim = _decode_function(decode)
-        if latent_dim is None and known_dim is None:
-            raise ValueError("latent_dim must be given when decode is a plain function; received None.")
-        self.latent_dim = positive_int("latent_dim", latent_dim if latent_dim is not None else known_dim)
-        if known_dim is not None and known_dim != self.latent_dim:
-            raise ValueError(f"latent_dim must be {known_dim}, the decoder's; received {self.latent_dim}.")
+        self.decode, self.latent_dim = decode_function(decode, latent_dim)
         self.scale, self.smooth = positive_int("scale", scale), smooth
 
-        start = np.zeros(self.latent_dim) if start is None else _finite_array("start", start)
+        start = np.zeros(self.latent_dim) if start is None else real_array("start", start)
         if start.shape != (self.latent_dim,):
             raise ValueError(f"start must have shape ({self.latent_dim},); received {start.shape}.")
         if axes is None:
@@ -71,14 +67,18 @@ class LatentSliders(Panel):
         else:
             self.axes, self.offset = _checked_axes(axes, self.latent_dim), start
             first = np.zeros(self.axes.shape[1])
-        names = _checked_names(names, self.axes.shape[1], self.latent_dim, axes is not None)
+        names = checked_names(
+            names,
+            [f"{'z' if axes is None else 'direction '}{i + 1}" for i in range(self.axes.shape[1])],
+            f"{self.latent_dim} latent dimensions" if axes is None else f"{self.axes.shape[1]} columns of axes",
+        )
 
         lengths = np.linalg.norm(self.axes, axis=0)
         self._directions = self.axes / lengths
         if ranges is None:
             centre = self.offset @ self._directions
             ranges = np.stack([-PRIOR_REACH - centre, PRIOR_REACH - centre], axis=1) / lengths[:, None]
-        ranges = np.broadcast_to(_finite_array("ranges", ranges), (len(names), 2))
+        ranges = np.broadcast_to(real_array("ranges", ranges), (len(names), 2))
         for name, value, (low, high) in zip(names, first, ranges, strict=True):
             if not low <= value <= high:
                 raise ValueError(
@@ -89,7 +89,7 @@ class LatentSliders(Panel):
             name: (float(low), float(high), float(high - low) / 100, float(value))
             for name, value, (low, high) in zip(names, first, ranges, strict=True)
         }
-        image = self._decoded(self.offset + self.axes @ first)
+        image = decoded_image(self.decode, self.offset + self.axes @ first)
         super().__init__(sliders, None, image.shape[1] * self.scale, alt or "The decoded image.")
         for control in self.controls.values():
             control.readout_format = ".2f"
@@ -125,18 +125,9 @@ class LatentSliders(Panel):
     def _code(self, values):
         return self.offset + self.axes @ np.array(list(values.values()))
 
-    def _decoded(self, z):
-        images = np.asarray(self.decode(z[None].astype("float32")))
-        if images.ndim not in (3, 4) or len(images) != 1:
-            raise ValueError(
-                f"decode must turn a code of shape (1, {self.latent_dim}) into an image of shape (1, height, width) or "
-                f"(1, height, width, channels); it gave {images.shape}."
-            )
-        return as_uint8(images[0])
-
     def _draw(self, values):
         z = self._code(values)
-        return self._decoded(z), self._readout(values, z)
+        return decoded_image(self.decode, z), self._readout(values, z)
 
     def _png(self, pixels):
         return to_png(pixels, min(self.scale, MAX_SMOOTH_SCALE) if self.smooth else self.scale, self.smooth)
@@ -153,33 +144,8 @@ class LatentSliders(Panel):
         return f"{'; '.join(parts)}\nz = ({shown}{more})"
 
 
-def _decode_function(decode):
-    """Return a function from codes to images, and the latent dimension where it is known."""
-    if hasattr(decode, "decoder") and hasattr(decode, "likelihood"):
-        try:
-            decode = NumpyDecoder.from_vae(decode)
-        except UnsupportedDecoderError:  # for instance a convolution: ask the model itself, slower but never wrong
-            decoder, likelihood = decode.decoder, decode.likelihood
-            return lambda z: to_numpy(likelihood.mean(decoder(z))), int(decoder.inputs[0].shape[-1])
-    if not callable(decode):
-        raise ValueError(f"decode must be a VAE or a function from codes to images; received {decode!r}.")
-    return decode, getattr(decode, "latent_dim", None)
-
-
-def _checked_names(names, count, latent_dim, has_axes):
-    if names is None:
-        return [f"{'direction ' if has_axes else 'z'}{i + 1}" for i in range(count)]
-    names = [names] if isinstance(names, str) else list(names)
-    if len(names) != count:
-        what = f"{count} columns of axes" if has_axes else f"{latent_dim} latent dimensions"
-        raise ValueError(f"names must have one name for each of the {what}; received {names}.")
-    if len(set(names)) != count or not all(isinstance(name, str) and name for name in names):
-        raise ValueError(f"names must be different, non-empty texts; received {names}.")
-    return names
-
-
 def _checked_axes(axes, latent_dim):
-    axes = _finite_array("axes", axes)
+    axes = real_array("axes", axes)
     if axes.ndim != 2 or axes.shape[0] != latent_dim or axes.shape[1] < 1:
         raise ValueError(
             f"axes must have shape ({latent_dim}, number of sliders), one direction per column; received {axes.shape}."
@@ -187,13 +153,6 @@ def _checked_axes(axes, latent_dim):
     if not np.linalg.norm(axes, axis=0).all():
         raise ValueError("axes must hold no zero column: a slider along it would move nothing.")
     return axes
-
-
-def _finite_array(name, values):
-    values = np.asarray(values, float)
-    if not np.isfinite(values).all():
-        raise ValueError(f"{name} must be finite; received {values.tolist()}.")
-    return values
 
 
 def _signed(value):

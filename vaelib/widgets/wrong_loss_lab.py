@@ -9,8 +9,8 @@ from PIL import Image
 
 from vaelib.teaching.plots import CLASS_COLOURS, COLOURS, STYLE, tile
 from vaelib.teaching.runs import describe
-from vaelib.widgets.frames import png_bytes
 from vaelib.widgets.panel import Panel, StaticPicture
+from vaelib.widgets.png import png_bytes
 
 # One meaning per colour, here and in the notebook.
 WRONG, RIGHT = COLOURS["vermillion"], COLOURS["blue"]

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 
-from vaelib.widgets.frames import to_png
+from vaelib.widgets.png import to_png
 
 VIEW_MIME = "application/vnd.jupyter.widget-view+json"
 STATE_MIME = "application/vnd.jupyter.widget-state+json"

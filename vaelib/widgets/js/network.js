@@ -9,7 +9,7 @@ function erf(x) {
   return Math.sign(x) * (1 - tail * Math.exp(-x * x));
 }
 
-// The same names and defaults as ACTIVATIONS in frames.py.
+// The same names and defaults as ACTIVATIONS in vaelib/pretrained/networks.py.
 const ACTIVATIONS = {
   linear: (x) => x,
   relu: (x) => Math.max(x, 0),

@@ -1,0 +1,9 @@
+from . import networks as networks
+from . import train as train
+from . import weights as weights
+from .networks import NumpyDecoder as NumpyDecoder
+from .networks import NumpyEncoder as NumpyEncoder
+from .networks import UnsupportedDecoderError as UnsupportedDecoderError
+from .weights import FOLDER as FOLDER
+from .weights import Pretrained as Pretrained
+from .weights import load as load
