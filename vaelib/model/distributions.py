@@ -155,7 +155,7 @@ class Distribution(keras.layers.Layer):
     # What subclasses are written with ---------------------------------------------------------------------------------
 
     def flat(self, value: Tensor, name: str = "value") -> Tensor:
-        """Return values as a tensor of shape (..., num_values); the numbers of an array are checked against the support.
+        """Return values as a tensor of shape (..., num_values); an array's numbers are checked against the support.
 
         Raises:
             ValueError: the last axes are not event_shape, or a number cannot come from this distribution.
@@ -230,7 +230,7 @@ def log_prob_diagonal(x: Tensor, mu: Tensor, log_var: Tensor) -> Tensor:
         Log-densities in nats, shape (...).
     """
     x, mu, log_var = as_floats(x), as_floats(mu), as_floats(log_var)
-    # The distance is scaled before it is squared: its square can leave the range of a float where the quotient does not.
+    # The distance is scaled before it is squared: its square can leave the range of a float where theirs does not.
     return -0.5 * ops.sum(LOG_2PI + log_var + ops.square((x - mu) * ops.exp(-0.5 * log_var)), axis=-1)
 
 

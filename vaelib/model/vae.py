@@ -318,7 +318,7 @@ def _rows(tensor, rank):
 
 
 def _repeated(part, lead):
-    """Return one row of part, shape (batch, ...), for each code of shape (*lead, ...) whose last leading axis is batch."""
+    """Return the rows of part, shape (batch, ...), once for each code of shape (num, batch, ...), as (rows, ...)."""
     part = ops.convert_to_tensor(part)
     last = ops.shape(part)[1:]
     return _rows(ops.broadcast_to(part, (*lead, *last)), len(last))
