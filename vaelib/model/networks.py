@@ -4,6 +4,7 @@ Any Keras model with the same input and output shapes can stand in their place.
 """
 
 import math
+from collections.abc import Callable, Sequence
 
 import keras
 from keras import layers
@@ -11,8 +12,17 @@ from keras import layers
 from vaelib.checks import data_shape as checked_shape
 from vaelib.checks import positive_int, sizes
 
+Sizes = int | Sequence[int]
+Activation = str | Callable | None
 
-def dense_encoder(data_shape, params_size, hidden_units=(200,), activation="relu", name="encoder"):
+
+def dense_encoder(
+    data_shape: Sizes,
+    params_size: int,
+    hidden_units: Sizes = (200,),
+    activation: Activation = "relu",
+    name: str = "encoder",
+) -> keras.Model:
     """Build a fully connected encoder.
 
     Args:
@@ -35,7 +45,13 @@ def dense_encoder(data_shape, params_size, hidden_units=(200,), activation="relu
     return keras.Model(inputs, outputs, name=name)
 
 
-def dense_decoder(latent_dim, params_size, hidden_units=(200,), activation="relu", name="decoder"):
+def dense_decoder(
+    latent_dim: int,
+    params_size: int,
+    hidden_units: Sizes = (200,),
+    activation: Activation = "relu",
+    name: str = "decoder",
+) -> keras.Model:
     """Build a fully connected decoder.
 
     Args:
@@ -57,7 +73,13 @@ def dense_decoder(latent_dim, params_size, hidden_units=(200,), activation="relu
     return keras.Model(inputs, outputs, name=name)
 
 
-def conv_encoder(data_shape, params_size, filters=(16, 32), activation="relu", name="encoder"):
+def conv_encoder(
+    data_shape: Sizes,
+    params_size: int,
+    filters: Sizes = (16, 32),
+    activation: Activation = "relu",
+    name: str = "encoder",
+) -> keras.Model:
     """Build a convolutional encoder; each convolution halves the height and the width.
 
     Args:
@@ -83,7 +105,14 @@ def conv_encoder(data_shape, params_size, filters=(16, 32), activation="relu", n
     return keras.Model(inputs, outputs, name=name)
 
 
-def conv_decoder(latent_dim, data_shape, params_size, filters=(32, 16), activation="relu", name="decoder"):
+def conv_decoder(
+    latent_dim: int,
+    data_shape: Sizes,
+    params_size: int,
+    filters: Sizes = (32, 16),
+    activation: Activation = "relu",
+    name: str = "decoder",
+) -> keras.Model:
     """Build a convolutional decoder; each transposed convolution doubles the height and the width.
 
     Args:
@@ -106,15 +135,15 @@ def conv_decoder(latent_dim, data_shape, params_size, filters=(32, 16), activati
     if rest:
         raise ValueError(
             f"params_size must be a multiple of the {height * width * channels} values of data_shape "
-            f"{tuple(data_shape)}; received {params_size}. Pass likelihood.params_size."
+            f"{checked_shape('data_shape', data_shape)}; received {params_size}. Pass likelihood.params_size."
         )
-    filters = checked_shape("filters", filters)
-    scale = 2 ** len(filters)
+    counts = checked_shape("filters", filters)
+    scale = 2 ** len(counts)
     low_height, low_width = math.ceil(height / scale), math.ceil(width / scale)
     inputs = keras.Input((positive_int("latent_dim", latent_dim),), name="z")
-    h = layers.Dense(low_height * low_width * filters[0], activation=activation)(inputs)
-    h = layers.Reshape((low_height, low_width, filters[0]))(h)
-    for count in filters:
+    h = layers.Dense(low_height * low_width * counts[0], activation=activation)(inputs)
+    h = layers.Reshape((low_height, low_width, counts[0]))(h)
+    for count in counts:
         h = layers.Conv2DTranspose(count, 3, 2, padding="same", activation=activation)(h)
     h = layers.Conv2D(maps * channels, 3, padding="same", name="likelihood_maps")(h)
     # Sizes that the doublings overshoot are cut back to the image's.
