@@ -78,7 +78,7 @@ def targets() -> set[str]:
 
 
 def targets_named(text: str) -> set[str]:
-    return set(re.findall(r"\bmake ([a-z][\w-]*|\.venv/\.installed)(?![\w-])", text))
+    return set(re.findall(r"\bmake ([a-z.][\w./-]*)", text))
 
 
 def modules_named(text: str) -> set[str]:
