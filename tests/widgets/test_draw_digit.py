@@ -10,7 +10,7 @@ from traitlets import TraitError
 import vaelib
 from vaelib import pretrained
 from vaelib.pretrained import NumpyEncoder
-from vaelib.teaching.plots import CLASS_COLOURS
+from vaelib.teaching.palette import CLASS_COLOURS
 from vaelib.widgets import DrawDigit
 from vaelib.widgets.strokes import to_image
 

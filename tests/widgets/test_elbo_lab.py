@@ -5,7 +5,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from vaelib.teaching.plots import COLOURS
+from vaelib.teaching.palette import COLOURS
 from vaelib.theory.toy_models import BernoulliLatent, LinearGaussian
 from vaelib.widgets import elbo_lab
 

@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from vaelib.teaching.plots import COLOURS
+from vaelib.teaching.palette import COLOURS
 from vaelib.widgets import kl_lab as module
 from vaelib.widgets.kl_lab import draw_map, integrands, kl_lab, two_modes
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from vaelib.teaching.plots import COLOURS
+from vaelib.teaching.palette import COLOURS
 from vaelib.widgets import kl_map_lab as kl_map
 
 

@@ -17,7 +17,8 @@ from nbclient import NotebookClient
 from PIL import Image
 from scipy.stats import norm
 
-from vaelib.teaching.plots import COLOURS, STYLE
+from vaelib.teaching.palette import COLOURS
+from vaelib.teaching.plots import STYLE
 from vaelib.widgets import Lab, panel
 
 GRID = np.linspace(-8, 8, 401)

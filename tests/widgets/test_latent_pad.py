@@ -14,7 +14,7 @@ from traitlets import TraitError
 
 import vaelib
 from vaelib.pretrained.networks import ACTIVATIONS, NumpyDecoder, bernoulli_mean, normal_mean
-from vaelib.teaching.plots import CLASS_COLOURS
+from vaelib.teaching.palette import CLASS_COLOURS
 from vaelib.widgets.latent_pad import LatentPad
 
 SHAPE = (3, 4)
@@ -273,7 +273,9 @@ def test_module_and_style_ship_with_the_package():
     project = tomllib.loads((pathlib.Path(__file__).parents[2] / "pyproject.toml").read_text())
     package = pathlib.Path(vaelib.__file__).parent
     shipped = {f for pattern in project["tool"]["setuptools"]["package-data"]["vaelib"] for f in package.glob(pattern)}
-    parts = [package / "explore" / name for name in ("network.js", "plane.js", "latent_pad.js", "latent_pad.css")]
+    parts = [
+        package / "widgets" / "js" / name for name in ("network.js", "plane.js", "latent_pad.js", "latent_pad.css")
+    ]
     assert set(parts) <= shipped
     text = "".join(part.read_text("utf-8") for part in parts)
     assert LatentPad._esm + "\n" + LatentPad._css == "\n".join(part.read_text("utf-8") for part in parts)

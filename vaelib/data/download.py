@@ -212,7 +212,7 @@ def _download(dataset, cached):
                     _fetch(url, paths[-1], patience if i == 0 else STALL_SECONDS)
                 arrays = _read(mirror.read, paths, dataset.expected)
             except Exception as error:  # whatever went wrong here, the next mirror may be well
-                problems.append(f"{host}: {_short(error)}")
+                problems.append(f"{host}: {_reason(error)}")
                 continue
             _keep(dataset, mirror, arrays, paths[0], cached, Path(scratch))
             return arrays, host
@@ -253,7 +253,7 @@ def _keep(dataset, mirror, arrays, downloaded, cached, scratch):
             dataset.write(arrays, ready)
         os.replace(ready, cached)
     except OSError as error:
-        print(f"{dataset.name} was downloaded but not kept in the cache: {_short(error)}.")
+        print(f"{dataset.name} was downloaded but not kept in the cache: {_reason(error)}.")
         print("  The next call downloads it again, unless VAELIB_CACHE names a folder that can be written.")
 
 
@@ -273,7 +273,7 @@ def _is_file(path):
         return False
 
 
-def _short(error):
+def _reason(error):
     """One phrase for the reader: no path, no address in memory."""
     if isinstance(error, DataError) or (isinstance(error, TimeoutError) and not error.errno):
         return str(error).rstrip(".")

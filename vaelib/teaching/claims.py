@@ -58,7 +58,7 @@ def claim_equal(text, actual, expected):
     """
     _check_text(text)
     passed, difference = _exactly_equal(actual, expected)
-    sides = [_short(actual), _short(expected)]
+    sides = [_abridged(actual), _abridged(expected)]
     if any(len(side) > 40 or "\n" in side for side in sides):
         detail = "both sides equal" if passed else "the sides differ"
     else:
@@ -82,7 +82,7 @@ def claim_true(text, condition, detail=""):
     values = np.asarray(condition)
     if values.dtype != bool or values.size == 0:
         raise TypeError(
-            f"condition must be True, False or a non-empty array of them; received {_short(condition)}. "
+            f"condition must be True, False or a non-empty array of them; received {_abridged(condition)}. "
             "Write a comparison such as `error < 0.1`."
         )
     passed = bool(values.all())
@@ -124,11 +124,11 @@ def claim_monte_carlo(text, estimate, expected, *, standard_error=None, num_erro
     # NaN samples are a claim that fails, not a wrong call: only then may the error be NaN.
     if np.isfinite(estimate).all() and not (np.isfinite(standard_error) & (standard_error > 0)).all():
         raise ValueError(
-            f"standard_error must be above 0; received {_short(standard_error)}. "
+            f"standard_error must be above 0; received {_abridged(standard_error)}. "
             "A value without noise is no Monte Carlo estimate: use claim_close."
         )
     if not (np.isfinite(expected_error) & (expected_error >= 0)).all():
-        raise ValueError(f"expected_error must be at least 0; received {_short(expected_error)}.")
+        raise ValueError(f"expected_error must be at least 0; received {_abridged(expected_error)}.")
     error = np.broadcast_to(np.hypot(standard_error, expected_error), estimate.shape)
     shown = f"difference {{difference}} {{sign}} {num_errors:g} × {{error}} (standard error)"
     _compare(text, estimate, expected, num_errors * error, 0.0, shown, error)
@@ -143,7 +143,7 @@ def record_figure(name, value, unit=""):
     _check_text(name, "name")
     number = _numbers("value", value)
     if number.size != 1 or not np.isfinite(number).all():
-        raise ValueError(f"value of the figure '{name}' must be one finite number; received {_short(value)}.")
+        raise ValueError(f"value of the figure '{name}' must be one finite number; received {_abridged(value)}.")
     number = number.item()
     whole = np.asarray(value).dtype.kind in "biu"
     shown = f"{number:.0f}" if whole else f"{number:.2f}" if abs(number) >= 1 else f"{number:.4g}"
@@ -214,7 +214,7 @@ def _make(claim, detail, actual, expected):
     line = f"{'✓' if claim.passed else '✗'} {claim.text}   {detail}".rstrip()
     _show(line, CLAIM_MIME, vars(claim))
     if not claim.passed:
-        raise ClaimError(f"{line}\n  actual:   {_short(actual)}\n  expected: {_short(expected)}")
+        raise ClaimError(f"{line}\n  actual:   {_abridged(actual)}\n  expected: {_abridged(expected)}")
 
 
 def _show(line, mime, data):
@@ -249,13 +249,13 @@ def _numbers(name, value):
             raise TypeError(f"a {array.dtype} array")
         return array.astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise TypeError(f"{name} must be a real number or an array of them; received {_short(value)}.") from error
+        raise TypeError(f"{name} must be a real number or an array of them; received {_abridged(value)}.") from error
 
 
 def _tolerance(name, value):
     number = _numbers(name, value)
     if number.ndim or not np.isfinite(number) or number < 0:
-        raise ValueError(f"{name} must be one finite number of at least 0; received {_short(value)}.")
+        raise ValueError(f"{name} must be one finite number of at least 0; received {_abridged(value)}.")
     return float(number)
 
 
@@ -298,7 +298,7 @@ def _json_number(number):
     return number if math.isfinite(number) else None  # JSON has no NaN
 
 
-def _short(value):
+def _abridged(value):
     """A value for a message: numbers to full precision, long arrays abridged."""
     if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
         value = value.item()

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 
-from vaelib.teaching.plots import COLOURS
+from vaelib.teaching.palette import COLOURS
 
 WIDTH, HEIGHT = 2.15, 0.56  # of a box, inches
 GAP_ACROSS, GAP_DOWN = 0.2, 0.24  # between boxes, inches

@@ -1,21 +1,11 @@
 """DrawDigit: draw a digit, and see in the browser what the encoder and the decoder make of it; no kernel is needed."""
 
-import anywidget
 import numpy as np
 import traitlets
 
 from vaelib.pretrained.networks import NumpyDecoder, NumpyEncoder
-from vaelib.teaching.plots import CLASS_COLOURS, COLOURS
-from vaelib.widgets.browser import (
-    LIMIT,
-    check_view,
-    checked_points,
-    checked_shown,
-    decoder_layers,
-    network_layers,
-    read_together,
-)
-from vaelib.widgets.decoding import latent_names
+from vaelib.widgets.browser import decoder_layers, network_layers, read_together
+from vaelib.widgets.plane import LatentPlane
 from vaelib.widgets.strokes import RADIUS, SIDE, to_image
 
 
@@ -75,7 +65,7 @@ def _levels(image):
     return np.floor(255 * np.asarray(image, "float64") + 0.5).astype(int)
 
 
-class DrawDigit(anywidget.AnyWidget):
+class DrawDigit(LatentPlane):
     """A surface to draw on; beside it the image that the encoder sees, its reconstruction, and q(z|x) on a plane.
 
     The browser does all of it: it centres and scales the drawing as MNIST is, encodes it and decodes the mean of q.
@@ -108,12 +98,8 @@ class DrawDigit(anywidget.AnyWidget):
     _css = read_together("latent_pad.css", "draw_digit.css")
 
     # What the browser needs once, and nobody changes afterwards.
-    names = traitlets.Tuple(read_only=True).tag(sync=True)
-    spec = traitlets.Dict(read_only=True).tag(sync=True)
     encoder_weights = traitlets.Bytes(read_only=True).tag(sync=True)
     decoder_weights = traitlets.Bytes(read_only=True).tag(sync=True)
-    points = traitlets.Bytes(read_only=True).tag(sync=True)
-    classes = traitlets.Bytes(read_only=True).tag(sync=True)
     examples = traitlets.Bytes(read_only=True).tag(sync=True)
     # What moves, in both directions.
     strokes = Strokes().tag(sync=True)
@@ -128,30 +114,22 @@ class DrawDigit(anywidget.AnyWidget):
         self.encoder, self.decoder = _networks(model)
         self._settled = False  # whether image, mu and log_var follow by themselves from what is being set
         latent_dim = self.encoder.latent_dim
-        check_view(dtype, reach)
-        shown = checked_shown(shown, latent_dim)
-        points, classes, class_names = checked_points(points, labels, latent_dim, shown)
+        plane = self.set_plane(
+            latent_dim, names=names, points=points, labels=labels, shown=shown, reach=reach, dtype=dtype
+        )
         examples, example_names = _checked_examples(examples, example_names)
         encoder, encoder_weights = network_layers(self.encoder, (SIDE, SIDE), dtype, "encoder")
         decoder, decoder_weights = decoder_layers(self.decoder, latent_dim, dtype)
-        self.set_trait("names", latent_names(names, latent_dim))
         self.set_trait("encoder_weights", encoder_weights)
         self.set_trait("decoder_weights", decoder_weights)
-        self.set_trait("points", points)
-        self.set_trait("classes", classes)
         self.set_trait("examples", examples)
         self.set_trait(
             "spec",
             {
+                **plane,
                 "encoder": encoder,
                 "decoder": decoder,
-                "dtype": dtype,
-                "shown": shown,
-                "reach": float(reach),
-                "limit": LIMIT,
                 "radius": RADIUS,
-                "colours": list(CLASS_COLOURS if labels is not None else [COLOURS["blue"]]),
-                "class_names": class_names,
                 "example_names": example_names,
             },
         )

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from vaelib import checks
-from vaelib.teaching.plots import COLOURS
+from vaelib.teaching.palette import COLOURS
 from vaelib.theory import gaussian
 from vaelib.widgets.lab import Lab
 

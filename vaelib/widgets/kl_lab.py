@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.ticker import LogLocator
 
-from vaelib.teaching.plots import COLOURS, STYLE
+from vaelib.teaching.palette import COLOURS
+from vaelib.teaching.plots import STYLE
 from vaelib.theory.divergences import Mixture, forward_kl, reverse_kl
 from vaelib.theory.gaussian import log_prob_normal
 from vaelib.widgets.lab import Lab

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.patches import FancyArrowPatch
 
-from vaelib.teaching.plots import COLOURS
+from vaelib.teaching.palette import COLOURS
 from vaelib.theory import gaussian
 from vaelib.widgets.lab import Lab
 

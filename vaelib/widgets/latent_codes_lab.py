@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from vaelib.teaching.plots import CLASS_COLOURS, COLOURS
+from vaelib.teaching.palette import CLASS_COLOURS, COLOURS
 from vaelib.widgets.lab import Lab
 
 REACH = 3.0  # standard deviations of a model's codes on each side

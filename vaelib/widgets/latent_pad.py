@@ -1,37 +1,16 @@
 """LatentPad: a latent plane to drag on, its decoder running in the browser; with or without a kernel."""
 
-import anywidget
 import numpy as np
 import traitlets
 
 from vaelib.checks import positive_int
 from vaelib.pretrained.networks import UnsupportedDecoderError
-from vaelib.teaching.plots import CLASS_COLOURS, COLOURS
-from vaelib.widgets.browser import (
-    LIMIT,
-    Code,
-    check_view,
-    checked_code,
-    checked_points,
-    checked_shown,
-    decoder_layers,
-    read_together,
-)
-from vaelib.widgets.decoding import decode_function, decoded_image, latent_names
+from vaelib.widgets.browser import decoder_layers, read_together
+from vaelib.widgets.decoding import decode_function, decoded_image
+from vaelib.widgets.plane import Code, Codes, LatentPlane, checked_code
 
 
-class Codes(traitlets.TraitType):
-    """Several latent codes, kept as a tuple of tuples."""
-
-    default_value = ()
-
-    def validate(self, pad, values):
-        if not np.iterable(values):
-            raise traitlets.TraitError(f"{self.name} must be a list of codes; received {values!r}.")
-        return tuple(checked_code(value, len(pad.names), f"{self.name}[{i}]") for i, value in enumerate(values))
-
-
-class LatentPad(anywidget.AnyWidget):
+class LatentPad(LatentPlane):
     """A pad over the latent plane, the decoded image beside it, and a slider for each latent dimension.
 
     The weights travel to the browser once, and the browser decodes. What it cannot run (a convolution, a function of
@@ -66,11 +45,7 @@ class LatentPad(anywidget.AnyWidget):
     _css = read_together("latent_pad.css")
 
     # What the browser needs once, and nobody changes afterwards.
-    names = traitlets.Tuple(read_only=True).tag(sync=True)
-    spec = traitlets.Dict(read_only=True).tag(sync=True)
     weights = traitlets.Bytes(read_only=True).tag(sync=True)
-    points = traitlets.Bytes(read_only=True).tag(sync=True)
-    classes = traitlets.Bytes(read_only=True).tag(sync=True)
     still = traitlets.Bytes(read_only=True).tag(sync=True)
     # What moves, in both directions.
     z = Code().tag(sync=True)
@@ -81,10 +56,9 @@ class LatentPad(anywidget.AnyWidget):
         scale=10, smooth=True, dtype="float32", alt="The decoded image.",
     ):  # fmt: skip
         self.decode, latent_dim = decode_function(decode, latent_dim)
-        check_view(dtype, reach)
-        shown = checked_shown(shown, latent_dim)
-        points, classes, class_names = checked_points(points, labels, latent_dim, shown)
-        self.set_trait("names", latent_names(names, latent_dim))
+        plane = self.set_plane(
+            latent_dim, names=names, points=points, labels=labels, shown=shown, reach=reach, dtype=dtype
+        )
         self.z = np.zeros(latent_dim) if z is None else z
         try:
             layers, weights = decoder_layers(self.decode, latent_dim, dtype)
@@ -95,25 +69,17 @@ class LatentPad(anywidget.AnyWidget):
         self.set_trait("weights", weights)
         # The first picture, for a page without a kernel; where the browser decodes, it is not needed.
         self.set_trait("still", b"" if self.runs_in_browser else image.tobytes())
-        self.set_trait("points", points)
-        self.set_trait("classes", classes)
-        colours = CLASS_COLOURS if labels is not None else [COLOURS["blue"]]
         self.set_trait(
             "spec",
             {
+                **plane,
                 "layers": layers,
-                "dtype": dtype,
                 "height": image.shape[0],
                 "width": image.shape[1],
                 "channels": 1 if image.ndim == 2 else 3,
-                "shown": shown,
-                "reach": float(reach),
-                "limit": LIMIT,
                 "scale": positive_int("scale", scale),
                 "smooth": bool(smooth),
                 "alt": str(alt),
-                "colours": list(colours),
-                "class_names": class_names,
             },
         )
         super().__init__()

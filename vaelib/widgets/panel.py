@@ -163,7 +163,7 @@ class Panel:
             )
 
     def _describe(self, values):
-        return ", ".join(f"{self.labels[name]} = {_short(value)}" for name, value in values.items())
+        return ", ".join(f"{self.labels[name]} = {_readable(value)}" for name, value in values.items())
 
     def _checked(self, values, named):
         if values is None:
@@ -265,7 +265,7 @@ def _span(control, num):
     return values.tolist()
 
 
-def _short(value):
+def _readable(value):
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

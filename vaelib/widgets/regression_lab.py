@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy.stats import chi2
 
-from vaelib.teaching.plots import COLOURS
+from vaelib.teaching.palette import COLOURS
 from vaelib.theory.regression import LogisticRegression, fit_gaussian, laplace, posterior_on_grid
 from vaelib.widgets.lab import Lab
 

@@ -7,7 +7,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from vaelib.teaching.plots import CLASS_COLOURS, COLOURS, STYLE, tile
+from vaelib.teaching.palette import CLASS_COLOURS, COLOURS
+from vaelib.teaching.plots import STYLE, tile
 from vaelib.teaching.runs import describe
 from vaelib.widgets.panel import Panel, StaticPicture
 from vaelib.widgets.png import png_bytes

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from vaelib.teaching.plots import CLASS_COLOURS
+from vaelib.teaching.palette import CLASS_COLOURS
 from vaelib.tools.runner.report import place
 
 COLUMNS = 3
