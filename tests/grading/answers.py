@@ -4,11 +4,13 @@ import csv
 import html
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
 import pytest
+from in_process import notebook_shell
 
 ROOT = Path(__file__).parents[2]
 COURSE = ROOT / "assignments"
@@ -100,70 +102,132 @@ def packs(rows, size=99):
     return dealt
 
 
+class Result(NamedTuple):
+    """What the tests of one question said: the error's type and message, "" where they passed, and where it stood."""
+
+    kind: str = ""
+    says: str = ""
+    hidden: bool = False
+
+
+def run(notebook):
+    """Run a notebook as the grader does, in this process: what fails is noted, and the next cell runs.
+
+    Returns:
+        {question: Result}, of the questions that are graded by tests.
+    """
+    results = {}
+    with notebook_shell() as run_cell, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a student's warning costs nothing
+        for cell in notebook.cells:
+            if cell.cell_type != "code":
+                continue
+            question = cell.metadata.get("nbgrader", {})
+            if not question.get("grade"):
+                run_cell(cell.source)
+                continue
+            results[question.grade_id] = Result()
+            for hidden, part in enumerate(cell.source.split("### BEGIN HIDDEN TESTS")):
+                error = run_cell(part).error
+                if error is not None:
+                    results[question.grade_id] = Result(type(error).__name__, str(error), bool(hidden))
+                    break
+    return results
+
+
 class AssignmentTests:
     """Inherit, and fill in the table.
 
-    Wrong answers to three questions share one submission, with `share` to any number: each loses its own points, and
-    the questions answered right beside them lose none.
+    Wrong answers to three questions share one notebook, with `share` to any number: each loses its own points, and
+    the questions answered right beside them lose none. All run in this process; some of them also go through nbgrader,
+    which must say the same. Where a notebook trains a model, `slow` leaves the table to `make test-all`.
     """
 
     assignment = None
     wrong = ()
     right = ()
     share = False
+    slow = False
 
     @pytest.fixture(scope="class")
     @classmethod
-    def graded(table, tmp_path_factory):
-        """Grade the whole table: the exported scores and submissions, {row: (student, its pack)}, the output."""
-        folder = tmp_path_factory.mktemp("grading")
-        name = table.assignment
-        release = classroom("release", "--output", folder / "build")
-        assert release.returncode == 0, release.stderr
-        stub = folder / "build" / "release" / name / f"{name}.ipynb"
-        hand_in(folder / "in", "stub", name, nbformat.read(stub, as_version=4))
+    def ran(table):
+        """A function from a row of the table to the results of the notebook that holds it, and to its whole pack."""
+        dealt = packs(table.wrong, size=99 if table.share else 3) + packs(table.right)
+        results = {}
+
+        def ran(row):
+            number, pack = next((number, pack) for number, pack in enumerate(dealt) if row in pack)
+            if number not in results:
+                results[number] = run(answer(table.assignment, *pack))
+            return results[number], pack
+
+        return ran
+
+    def test_model_solution_passes_every_test(self):
+        auto, by_hand = points_of(source_of(self.assignment))
+        assert len(auto) >= 5 and sum(auto.values()) + sum(by_hand.values()) == 100
+        assert run(source_of(self.assignment)) == dict.fromkeys(auto, Result())
+
+    def test_untouched_stub_passes_no_test(self, release):
+        stub = nbformat.read(release / self.assignment / f"{self.assignment}.ipynb", as_version=4)
+        auto, _ = points_of(source_of(self.assignment))
+        # As the grader does, with the tests of the source.
+        for question in auto:
+            cell_of(stub, question).source = cell_of(source_of(self.assignment), question).source
+        results = run(stub)
+        assert set(results) == set(auto) and all(result.kind for result in results.values())
+
+    def test_wrong_answer_loses_its_question_alone(self, ran, wrong):
+        results, pack = ran(wrong)
+        assert {question for question, result in results.items() if result.kind} == {row.question for row in pack}
+        result = results[wrong.question]
+        assert wrong.says in result.says
+        if wrong.hidden:
+            assert result.hidden and result.kind == "AssertionError"
+
+    def test_right_answer_loses_nothing(self, ran, right):
+        results, _ = ran(right)
+        assert right.question in results
+        assert {question: result for question, result in results.items() if result.kind} == {}
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def graded(table, release, tmp_path_factory):
+        """Grade a few notebooks through nbgrader: scores and submissions as exported, {student: pack}, the output."""
+        folder, name = tmp_path_factory.mktemp("grading"), table.assignment
+        hand_in(folder / "in", "stub", name, nbformat.read(release / name / f"{name}.ipynb", as_version=4))
         hand_in(folder / "in", "model", name, source_of(name))
-        students = {}
-        wrong = packs(table.wrong) if table.share else packs(table.wrong, size=3)
-        for number, pack in enumerate(wrong + packs(table.right)):
-            student = f"student{number:02d}"
+        # The wrong answers that only a hidden test finds are among them.
+        hidden_first = sorted(table.wrong, key=lambda row: not row.hidden)
+        students = {"wrong": packs(hidden_first, size=99 if table.share else 3)[0], "right": packs(table.right)[0]}
+        for student, pack in students.items():
             hand_in(folder / "in", student, name, answer(name, *pack))
-            students.update({row: (student, pack) for row in pack})
         scores, submissions = grade(folder / "in", folder / "out")
         return scores, submissions, students, folder / "out"
 
-    def test_model_solution_earns_everything_in_time_and_memory(self, graded):
-        scores, submissions, _, _ = graded
+    @pytest.mark.slow
+    def test_nbgrader_gives_the_same_scores(self, graded):
+        scores, submissions, students, _ = graded
         auto, by_hand = points_of(source_of(self.assignment))
-        assert len(auto) >= 5 and sum(auto.values()) + sum(by_hand.values()) == 100
-        assert scores["model"] == auto | dict.fromkeys(by_hand)  # None: to be marked
-        assert float(submissions["model"]["megabytes"]) < 1200
-        # Two minutes are for a quiet machine; here a whole table runs beside it.
-        assert 0 < float(submissions["model"]["seconds"]) < 600
-
-    def test_untouched_stub_earns_nothing(self, graded):
-        scores, submissions, _, _ = graded
-        auto, by_hand = points_of(source_of(self.assignment))
+        to_mark = dict.fromkeys(by_hand)
+        assert scores["model"] == scores["right"] == auto | to_mark
         assert scores["stub"] == dict.fromkeys(auto | by_hand, 0.0)
-        assert submissions["stub"]["status"] == "graded"
+        assert scores["wrong"] == auto | to_mark | dict.fromkeys([row.question for row in students["wrong"]], 0.0)
+        assert {row["status"] for row in submissions.values()} == {"graded"}
+        assert 0 < float(submissions["model"]["seconds"])
+        assert float(submissions["model"]["megabytes"]) < 1200
 
-    def test_wrong_answer_loses_its_question_alone(self, graded, wrong):
-        scores, _, students, folder = graded
-        student, pack = students[wrong]
-        auto, by_hand = points_of(source_of(self.assignment))
-        broken = dict.fromkeys([row.question for row in pack], 0.0)
-        assert wrong.question in auto
-        assert scores[student] == auto | dict.fromkeys(by_hand) | broken
-        notebook = folder / "autograded" / student / self.assignment / f"{self.assignment}.ipynb"
-        cell = cell_of(nbformat.read(notebook, as_version=4), wrong.question)
-        said = [output.evalue for output in cell.outputs if output.output_type == "error"]
-        assert len(said) == 1 and wrong.says in said[0]
-        if wrong.hidden:
-            page = folder / "feedback" / student / self.assignment / f"{self.assignment}.html"
-            assert f"In a hidden test: AssertionError: {html.escape(said[0], quote=False)}" in page.read_text("utf-8")
-
-    def test_right_answer_loses_nothing(self, graded, right):
-        scores, _, students, _ = graded
-        student, _ = students[right]
-        assert right.question in scores[student]
-        assert scores[student] == scores["model"]
+    @pytest.mark.slow
+    def test_the_feedback_says_what_is_off_and_marks_hidden_tests(self, graded):
+        _, _, students, folder = graded
+        name = self.assignment
+        notebook = nbformat.read(folder / "autograded" / "wrong" / name / f"{name}.ipynb", as_version=4)
+        page = (folder / "feedback" / "wrong" / name / f"{name}.html").read_text("utf-8")
+        assert any(row.hidden for row in students["wrong"])
+        for row in students["wrong"]:
+            cell = cell_of(notebook, row.question)
+            (said,) = [output.evalue for output in cell.outputs if output.output_type == "error"]
+            assert row.says in said
+            if row.hidden:
+                assert f"In a hidden test: AssertionError: {html.escape(said, quote=False)}" in page

@@ -74,15 +74,6 @@ def course(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def release(tmp_path_factory):
-    """The folder of the student versions, built once."""
-    folder = tmp_path_factory.mktemp("release")
-    run = classroom("release", "--output", folder)
-    assert run.returncode == 0, run.stderr
-    return folder / "release"
-
-
 @pytest.mark.parametrize("name", ASSIGNMENTS)
 def test_student_version_shows_neither_solution_nor_hidden_test(release, name):
     notebook = nbformat.read(release / name / f"{name}.ipynb", as_version=4)

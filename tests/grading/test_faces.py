@@ -1,5 +1,6 @@
 """Assignment 4: its grader tells right from wrong."""
 
+import pytest
 from answers import Answer, AssignmentTests
 
 MODEL = """
@@ -37,9 +38,10 @@ def walk(z, factor, t):
 DESIGN = "np.column_stack([z, np.ones(len(z))])"
 
 
+@pytest.mark.usefixtures("without_xla")
 class TestFaces(AssignmentTests):
     assignment = "faces"
-    share = True
+    share = slow = True
 
     wrong = [
         Answer(

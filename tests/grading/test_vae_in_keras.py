@@ -1,5 +1,6 @@
 """Assignment 3: its grader tells right from wrong."""
 
+import pytest
 from answers import Answer, AssignmentTests
 
 NETWORKS = """
@@ -53,9 +54,10 @@ def importance_sampled(log_px_given_z, log_pz, log_qz):
 """
 
 
+@pytest.mark.usefixtures("without_xla")
 class TestVaeInKeras(AssignmentTests):
     assignment = "vae_in_keras"
-    share = True
+    share = slow = True
 
     wrong = [
         Answer(
