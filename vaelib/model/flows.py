@@ -11,6 +11,7 @@ from vaelib.model.distributions import Distribution
 
 # Where w . u starts: softplus(a + SHIFT) - 1 is zero at a = 0, so that a flow of zeros is the identity.
 SHIFT = math.log(math.e - 1)
+MARGIN = 1e-3  # how far w . u stays above -1: nearer, the rounding of float32 would fold the map
 BISECTIONS = 30  # each halves an interval that float32 cannot resolve further
 
 
@@ -38,9 +39,9 @@ class PlanarFlow(keras.layers.Layer):
         Returns:
             f(z), shape (..., n), and log |det df/dz|, shape (...).
         """
-        u, w, b = self._split(params, z)
+        u, w, b, slope = self._split(params, z)
         height = ops.tanh(_dot(w, z) + b)
-        return z + u * height[..., None], self._log_det(u, w, height)
+        return z + u * height[..., None], _log_det(slope, height)
 
     def inverse(self, y, params):
         """Pull y back; arguments as for `forward`.
@@ -52,29 +53,30 @@ class PlanarFlow(keras.layers.Layer):
         Returns:
             z with f(z) = y, shape (..., n), and log |det df/dz| at z, shape (...).
         """
-        u, w, b = self._split(params, y)
-        slope, target = _dot(w, u), _dot(w, y)
+        u, w, b, slope = self._split(params, y)
+        target = _dot(w, y)
         known = [ops.stop_gradient(tensor) for tensor in (slope, target, b)]
         a = ops.stop_gradient(_bisect(*known))
         height = ops.tanh(a + b)
         step = (a + slope * height - target) / ops.stop_gradient(1.0 + slope * (1.0 - ops.square(height)))
         height = ops.tanh(a - step + b)
-        return y - u * height[..., None], self._log_det(u, w, height)
+        return y - u * height[..., None], _log_det(slope, height)
 
     def _split(self, params, z):
+        """Return u, w, b and w . u, which is not computed from u again: rounding could take it below -1."""
         n = z.shape[-1]
         u, w, b = params[..., :n], params[..., n : 2 * n], params[..., 2 * n]
-        slope = _dot(w, u)
-        lift = ops.softplus(slope + SHIFT) - 1.0 - slope
-        return u + (lift / (_dot(w, w) + 1e-7))[..., None] * w, w, b
-
-    @staticmethod
-    def _log_det(u, w, height):
-        return ops.log1p(_dot(w, u) * (1.0 - ops.square(height)))
+        given = _dot(w, u)
+        slope = ops.maximum(ops.softplus(given + SHIFT), MARGIN) - 1.0
+        return u + ((slope - given) / (_dot(w, w) + 1e-10))[..., None] * w, w, b, slope
 
 
 def _dot(left, right):
     return ops.sum(left * right, axis=-1)
+
+
+def _log_det(slope, height):
+    return ops.log1p(slope * (1.0 - ops.square(height)))
 
 
 def _bisect(slope, target, b):
