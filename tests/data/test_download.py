@@ -192,17 +192,24 @@ def test_a_mirror_in_another_format_is_converted_for_the_cache(server):
     assert cache_content() == ["digits.npz"]
 
 
-def test_the_cache_gets_the_file_only_after_it_was_checked(server, tmp_path):
-    seen = []
+def test_the_cache_gets_the_file_in_one_step_and_only_after_it_was_checked(server, tmp_path, monkeypatch):
+    seen, moved, replace = [], [], os.replace
 
     def watching(paths):
         seen.append((tmp_path / "cache" / "digits.npz").exists())
-        assert tmp_path / "cache" in paths[0].parents  # on the cache's file system, where a move is one step
         return read(paths)
 
+    def move(source, target):
+        moved.append((Path(source), Path(target)))
+        replace(source, target)
+
     server.pages["/a"] = GOOD
+    monkeypatch.setattr(download.os, "replace", move)
     find(dataset(Mirror((server.url + "/a",), watching)))
     assert seen == [False] and cache_content() == ["digits.npz"]
+    ((source, target),) = moved
+    assert tmp_path / "cache" in source.parents  # on the cache's file system, where a move is one step
+    assert target == tmp_path / "cache" / "digits.npz"
 
 
 TWO_AT_ONCE = """

@@ -9,6 +9,7 @@ downloads (else the system's cache folder); VAELIB_OFFLINE=1 skips the download.
 
 import hashlib
 import os
+import shutil
 import tempfile
 import threading
 import time
@@ -19,6 +20,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from vaelib.files import replace_file
 from vaelib.mime import DATA_MIME
 
 # How long a mirror may stay silent before the next one is asked: the first one, and each of the others. Without
@@ -201,7 +203,7 @@ def _data_folder():
 def _download(dataset, cached):
     """Try the mirrors in turn. Returns (arrays, host), or (None, what went wrong)."""
     problems = []
-    with _scratch_folder(cached.parent) as scratch:
+    with tempfile.TemporaryDirectory(prefix="vaelib-", ignore_cleanup_errors=True) as scratch:
         for number, mirror in enumerate(dataset.mirrors):
             host = urlsplit(mirror.urls[0]).hostname
             paths = []
@@ -214,7 +216,7 @@ def _download(dataset, cached):
             except Exception as error:  # whatever went wrong here, the next mirror may be well
                 problems.append(f"{host}: {_reason(error)}")
                 continue
-            _keep(dataset, mirror, arrays, paths[0], cached, Path(scratch))
+            _keep(dataset, mirror, arrays, paths[0], cached)
             return arrays, host
     return None, "no mirror brought it (" + "; ".join(problems) + ")"
 
@@ -244,26 +246,17 @@ def _fetch(url, path, patience):
         raise problem[0]
 
 
-def _keep(dataset, mirror, arrays, downloaded, cached, scratch):
-    """Move the file into the cache in one step, so that nobody ever sees half of it."""
+def _keep(dataset, mirror, arrays, downloaded, cached):
+    """Put the file into the cache."""
     try:
-        ready = downloaded
-        if mirror.read is not dataset.read:  # this mirror packs the arrays in another format
-            ready = scratch / dataset.file
-            dataset.write(arrays, ready)
-        os.replace(ready, cached)
+        with replace_file(cached) as half:
+            if mirror.read is dataset.read:
+                shutil.copyfile(downloaded, half)
+            else:  # this mirror packs the arrays in another format
+                dataset.write(arrays, half)
     except OSError as error:
         print(f"{dataset.name} was downloaded but not kept in the cache: {_reason(error)}.")
         print("  The next call downloads it again, unless VAELIB_CACHE names a folder that can be written.")
-
-
-def _scratch_folder(cache):
-    """A temporary folder in the cache (so that a file moves into place in one step), or else in the system's own."""
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        return tempfile.TemporaryDirectory(prefix=".partial-", dir=cache, ignore_cleanup_errors=True)
-    except OSError:
-        return tempfile.TemporaryDirectory(prefix="vaelib-", ignore_cleanup_errors=True)
 
 
 def _is_file(path):

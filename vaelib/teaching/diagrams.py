@@ -25,6 +25,7 @@ class Node(NamedTuple):
         shapes: shapes of its outputs, the batch axis as None.
         weights: how many numbers it holds.
         inputs: positions in the list of the nodes that it reads.
+        role: what it is in the picture: "input", "model" (one within the model), "weights" or "plain".
     """
 
     name: str
@@ -32,6 +33,7 @@ class Node(NamedTuple):
     shapes: tuple
     weights: int
     inputs: tuple
+    role: str
 
 
 def graph(model):
@@ -62,7 +64,7 @@ def graph(model):
             shapes = tuple(tuple(output.shape) for output in source.output_tensors)
             weights = layer.count_params() if hasattr(layer, "count_params") else 0
             position[key] = len(nodes)
-            nodes.append(Node(layer.name, type(layer).__name__, shapes, weights, inputs))
+            nodes.append(Node(layer.name, type(layer).__name__, shapes, weights, inputs, _role(layer, weights)))
         return position[key]
 
     for tensor in [*model.inputs, *model.outputs]:
@@ -92,14 +94,14 @@ def architecture(model, ax=None):
     for (start, end), road in roads.items():
         _arrow(ax, [centres[start], *road, centres[end]])
     for node, (x, y) in zip(nodes, centres, strict=True):
-        fill = FILLS[_role(node)]
+        fill = FILLS[node.role]
         ax.add_patch(
             plt.Rectangle(
                 (x - WIDTH / 2, y - HEIGHT / 2), WIDTH, HEIGHT, facecolor=_pale(fill), edgecolor=fill, zorder=2
             )
         )
         holds = f", {node.weights:,} weights" if node.weights else ""
-        kind = {"input": "input", "model": "model"}.get(_role(node), node.kind)
+        kind = node.role if node.role in ("input", "model") else node.kind
         lines = [node.name, f"{kind}{holds}", " · ".join(map(shape_text, node.shapes))]
         for line, offset, weight in zip(lines, (0.16, 0, -0.16), ("bold", "normal", "normal"), strict=True):
             ax.text(x, y + offset, line, ha="center", va="center", fontsize=8, fontweight=weight, zorder=3)
@@ -135,12 +137,14 @@ def shape_text(shape):
     return f"({', '.join(['batch', *('any' if size is None else str(size) for size in shape[1:])])})"
 
 
-def _role(node):
-    if node.kind == "InputLayer":
+def _role(layer, weights):
+    import keras  # here only: who has a layer has loaded Keras
+
+    if isinstance(layer, keras.layers.InputLayer):
         return "input"
-    if node.kind in ("Functional", "Sequential"):
+    if isinstance(layer, keras.Model):
         return "model"
-    return "weights" if node.weights else "plain"
+    return "weights" if weights else "plain"
 
 
 def _pale(colour):
