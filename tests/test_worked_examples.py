@@ -140,7 +140,7 @@ def test_it_trains_and_a_saved_model_loads_where_the_file_is_imported(Laplace, f
 
 def test_the_objective_is_the_elbo_above_the_threshold_and_leaves_the_kl_alone_below(FreeNats, data):
     vae = make_vae(vaelib.IsotropicNormal(SHAPE), objective=FreeNats(1.0, beta=2.0))
-    noise = np.random.default_rng(3).normal(size=(200, 2))
+    noise = np.random.default_rng(3).normal(size=(200, 2)).astype("float32")
     terms = {name: np.asarray(term) for name, term in vae.loss_terms(data, noise=noise).items()}
     low, high = np.quantile(terms["kl"], [0.25, 0.75])
     assert low < high
