@@ -1,6 +1,7 @@
 """The data of one phase of training, cut into blocks of steps, for a program that runs a whole block at once."""
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,7 +11,7 @@ EXAMPLES_PER_BLOCK = 6_000
 
 
 class Blocks:
-    """An array of examples as numbered blocks; block 0 begins an epoch.
+    """Arrays of examples as numbered blocks; block 0 begins an epoch.
 
     Keras iterates over `numbers`, a dataset of whole numbers that TensorFlow counts up by itself. A dataset that asks
     Python for each block costs a change of threads each time, which took a fifth of an epoch.
@@ -19,26 +20,27 @@ class Blocks:
     program; only a last batch of fewer examples has a shape of its own.
 
     Args:
-        data: array of shape (n, *data_shape).
+        data: nested arrays of n rows each; None in places where there is nothing.
         batch_size: examples per step.
         shuffle: whether each epoch visits the data in a new order.
     """
 
-    def __init__(self, data, batch_size, shuffle):
+    def __init__(self, data: Any, batch_size: int, shuffle: bool):
         self.data, self.shuffle = data, shuffle
-        self.batch_size = min(batch_size, len(data))
-        self.full_steps, self.rest = divmod(len(data), self.batch_size)
+        self.num_examples = len(keras.tree.flatten(data)[0])
+        self.batch_size = min(batch_size, self.num_examples)
+        self.full_steps, self.rest = divmod(self.num_examples, self.batch_size)
         self.height = min(max(EXAMPLES_PER_BLOCK // self.batch_size, 1), self.full_steps)
         # Seeded by keras.utils.set_random_seed, as Keras's own shuffling is.
         self._rng = np.random.default_rng(int(keras.random.randint((), 0, 2**31 - 1)))
-        self._order = np.arange(len(data))
-        self._memory = {}
+        self._order = np.arange(self.num_examples)
+        self._memory: dict[tuple[int, ...], Any] = {}
 
-    def __len__(self):
+    def __len__(self) -> int:
         return -(-self.full_steps // self.height) + (self.rest > 0)
 
     @property
-    def numbers(self):
+    def numbers(self) -> Any:
         """The tf.data.Dataset of the blocks' numbers."""
         import tensorflow as tf
 
@@ -46,10 +48,17 @@ class Blocks:
         options.autotune.enabled = False  # its thread is waited for at the end of each epoch, for up to half a second
         return tf.data.Dataset.range(len(self)).with_options(options)
 
-    def rows(self, number):
+    @property
+    def spec(self) -> Any:
+        """What TensorFlow must know of a block before it sees one: everything but its number of steps and examples."""
+        import tensorflow as tf
+
+        return _for_each(lambda array: tf.TensorSpec((None, None, *array.shape[1:]), array.dtype), self.data)
+
+    def rows(self, number: int) -> tuple[np.ndarray, int]:
         """Return the row numbers of a block, shape (steps, examples), and how many of its steps to run."""
         if number == 0 and self.shuffle:
-            self._order = self._rng.permutation(len(self.data))
+            self._order = self._rng.permutation(self.num_examples)
         start = number * self.height
         if start >= self.full_steps:
             return self._order[None, self.full_steps * self.batch_size :], 1
@@ -57,25 +66,31 @@ class Blocks:
         block = steps[start : start + self.height]
         return np.pad(block, ((0, self.height - len(block)), (0, 0))), len(block)
 
-    def load(self, number):
-        """Return a block as a tensor of shape (steps, examples, *data_shape), and how many of its steps to run.
+    def load(self, number: int) -> tuple[Any, int]:
+        """Return a block as nested tensors of shape (steps, examples, ...), and how many of its steps to run.
 
         TensorFlow would copy a NumPy array into memory of its own. On a CPU that can be spared: NumPy gathers into
-        memory that TensorFlow reads in place. So the tensor is good only until the next block is loaded. A GPU keeps a
-        copy of a tensor it has seen, and must get a new one.
+        memory that TensorFlow reads in place. So the tensors are good only until the next block is loaded. A GPU keeps
+        a copy of a tensor it has seen, and must get a new one.
         """
         import tensorflow as tf
 
         rows, num_steps = self.rows(number)
         if tf.config.list_logical_devices("GPU"):
-            return tf.constant(self.data[rows]), num_steps
+            return _for_each(lambda array: tf.constant(array[rows]), self.data), num_steps
         if rows.shape not in self._memory:
-            array = _aligned_array((*rows.shape, *self.data.shape[1:]), self.data.dtype)
-            self._memory[rows.shape] = array, tf.experimental.dlpack.from_dlpack(array.__dlpack__())
-        array, tensor = self._memory[rows.shape]
+            arrays = _for_each(lambda array: _aligned_array((*rows.shape, *array.shape[1:]), array.dtype), self.data)
+            tensors = _for_each(lambda array: tf.experimental.dlpack.from_dlpack(array.__dlpack__()), arrays)
+            self._memory[rows.shape] = arrays, tensors
+        arrays, tensors = self._memory[rows.shape]
         # The row numbers are in range; with the default mode NumPy would fill a copy first.
-        np.take(self.data, rows, axis=0, out=array, mode="clip")
-        return tensor, num_steps
+        _for_each(lambda array, out: np.take(array, rows, axis=0, out=out, mode="clip"), self.data, arrays)
+        return tensors, num_steps
+
+
+def _for_each(function, *nested):
+    """Apply a function to each array of nested arrays, and leave None where there is none."""
+    return keras.tree.map_structure(lambda *arrays: None if arrays[0] is None else function(*arrays), *nested)
 
 
 def _aligned_array(shape, dtype, alignment=64):

@@ -5,6 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+from keras import layers
+
+_CONVOLUTIONS = (
+    *(layers.Conv1D, layers.Conv2D, layers.Conv3D),
+    *(layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose),
+    *(layers.DepthwiseConv1D, layers.DepthwiseConv2D, layers.SeparableConv1D, layers.SeparableConv2D),
+    *(layers.ConvLSTM1D, layers.ConvLSTM2D, layers.ConvLSTM3D),
+)
 
 
 def compiled(function: Callable) -> Callable:
@@ -40,7 +48,7 @@ def compiled(function: Callable) -> Callable:
     return run
 
 
-def programs(model: keras.Layer) -> dict[Any, Callable]:
+def programs(model: keras.Layer) -> dict[Any, Any]:
     """Return the compiled programs that a model keeps: they hold the model, so nothing else may hold them."""
     # Past Keras's __setattr__, which would track the dictionary as part of the model's state.
     return vars(model).setdefault("_programs", {})
@@ -78,3 +86,15 @@ def _jitted(function, model):
         return result
 
     return run
+
+
+def xla_is_faster(model: keras.Model) -> bool:
+    """Whether XLA should compile a TensorFlow program of thousands of training steps.
+
+    On a CPU its convolutions are many times slower than TensorFlow's own; and a few layers it cannot compile.
+    """
+    import tensorflow as tf
+
+    parts = model._flatten_layers()  # `model.layers` would be the first level only
+    on_gpu = bool(tf.config.list_logical_devices("GPU"))
+    return all(layer.supports_jit and (on_gpu or not isinstance(layer, _CONVOLUTIONS)) for layer in parts)

@@ -1,27 +1,32 @@
 """A live, tidy progress display: one table that updates in a notebook, one line per epoch elsewhere."""
 
 import time
+from collections.abc import Sequence
 
 import keras
 
+SPELLED = {"kl": "KL"}
+
 
 class Progress(keras.callbacks.Callback):
-    """Show epoch, loss, reconstruction, KL and time left while `fit` runs.
+    """Show the epoch, what the objective reports and the time left while `fit` runs.
 
     Args:
         epochs: the number of epochs that `fit` was asked for.
+        names: what is shown of the logs, in this order; each with its validation value where there is one.
     """
 
-    def __init__(self, epochs):
+    def __init__(self, epochs: int, names: Sequence[str] = ("loss",)):
         super().__init__()
-        self.epochs = epochs
+        self.epochs, self.names = epochs, tuple(names)
         self.handle = None
-        self.started = None
+        self.began = False
 
     def on_train_begin(self, logs=None):
-        self.started, self.first_epoch, self.done, self.logs = time.perf_counter(), None, 0, {}
+        self.began, self.started = True, time.perf_counter()
+        self.first_epoch, self.done, self.logs = None, 0, {}
         self.last_shown = 0.0
-        if _in_notebook():
+        if in_notebook():
             from IPython.display import display
 
             self.handle = display(self._table("training"), display_id=True)
@@ -47,12 +52,20 @@ class Progress(keras.callbacks.Callback):
         stopped = "" if self.done >= self.epochs else f" (stopped after epoch {self.done})"
         self._finish("trained" + stopped)
 
-    def interrupted(self):
-        """Say that the training was stopped by hand."""
-        if self.started is None:
+    def interrupted(self, done: int | None) -> None:
+        """Say that the training was stopped by hand, also where no progress was shown.
+
+        Args:
+            done: number of the last epoch that ended; None when the training had not begun.
+        """
+        if done is None:
             print("interrupted before the training began", flush=True)
             return
-        self._finish(f"interrupted after {self.done} of {self.epochs} epochs: the model and its history are kept")
+        what = f"interrupted after {done} of {self.epochs} epochs: the model and its history are kept"
+        if not self.began:
+            print(what, flush=True)
+        else:
+            self._finish(what)
 
     def _finish(self, state):
         if self.handle:
@@ -69,10 +82,10 @@ class Progress(keras.callbacks.Callback):
     def _values(self, logs):
         """The validation values stand behind the training values: loss 152.1 (validation 153.0)."""
         texts = []
-        for key, name in [("loss", "loss"), ("reconstruction", "reconstruction"), ("kl", "KL")]:
-            if key in logs:
-                held_out = f" (validation {logs[f'val_{key}']:.2f})" if f"val_{key}" in logs else ""
-                texts.append(f"{name} {float(logs[key]):.2f}{held_out}")
+        for name in self.names:
+            if name in logs:
+                held_out = f" (validation {logs[f'val_{name}']:.2f})" if f"val_{name}" in logs else ""
+                texts.append(f"{SPELLED.get(name, name)} {float(logs[name]):.2f}{held_out}")
         return " · ".join(texts) + " nats" if texts else "…"
 
     def _table(self, state, logs=None):
@@ -108,7 +121,7 @@ def _clock(seconds):
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def _in_notebook():
+def in_notebook() -> bool:
     """Whether this process is a Jupyter kernel: only there can a shown line be updated in place."""
     try:
         from IPython import get_ipython
