@@ -12,7 +12,7 @@ WAYS = {
     # name: (fit's own options, callbacks, epochs)
     "vaelib fit, cosine from 4e-3": (dict(), lambda: [vaelib.CosineLearningRate(4e-3)], 25),
     "vaelib fit, constant 1e-3": (dict(), list, 50),
-    "Keras's own steps, constant 1e-3": (dict(compiled_epochs=False), list, 50),
+    "Keras's own steps, constant 1e-3": (dict(blocks=False), list, 50),
 }
 
 

@@ -138,7 +138,7 @@ def test_each_mistake_trains_is_cured_and_comes_back_from_a_file(make_vae, black
     vae = make_vae(**switch)
     vae.compile(keras.optimizers.Adam(1e-3), jit_compile=False)
     curves = vae.fit(
-        black_and_white, epochs=2, batch_size=20, validation_data=black_and_white, verbose=0, compiled_epochs=False
+        black_and_white, epochs=2, batch_size=20, validation_data=black_and_white, verbose=0, blocks=False
     ).history
     (kind,) = switch
     cured = mistakes.cured(vae)
