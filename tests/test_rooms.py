@@ -1,6 +1,7 @@
 """Who may import whom: the rooms of the package as ARCHITECTURE.md draws them, read from the import statements."""
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -74,6 +75,77 @@ def test_imports_go_down_only(path):
             continue
         assert top not in BACKENDS or room == "training", f"only training may name {top}"
         assert room not in OUTSIDE or top in OUTSIDE[room] | ALWAYS, f"{room} must not need {top}"
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_nothing_private_is_reached_through_its_module(path):
+    tree = ast.parse(path.read_text("utf-8"))
+    modules = {module.split(".")[0] for module, name in imports(path) if not name}
+    for module, name in imports(path):
+        place = PACKAGE.parent.joinpath(*module.split("."), name)
+        if module.split(".")[0] == "vaelib" and (place.is_dir() or place.with_suffix(".py").exists()):
+            modules.add(name)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
+            assert not is_private(node.attr), f"{node.value.id}.{node.attr} is private to its file"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_no_backend_is_named_in_a_string_either(path):
+    if path.relative_to(PACKAGE).parts[0] != "training":
+        texts = [node.value for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Constant)]
+        assert not BACKENDS & {text for text in texts if isinstance(text, str)}
+
+
+KERAS_AND_NUMPY_ALONE = """
+import importlib, pkgutil, sys
+
+BLOCKED = set("{blocked}".split())
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in BLOCKED:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Missing())
+import vaelib, vaelib.model, vaelib.training
+
+for room in (vaelib.model, vaelib.training):
+    for module in pkgutil.walk_packages(room.__path__, room.__name__ + "."):
+        try:
+            importlib.import_module(module.name)
+        except ModuleNotFoundError as error:
+            if error.name not in {backends}:
+                raise
+
+import numpy as np
+
+posterior, likelihood = vaelib.DiagonalNormal(2), vaelib.Bernoulli((4,))
+encoder = vaelib.dense_encoder((4,), posterior.params_size, 3)
+decoder = vaelib.dense_decoder(2, likelihood.params_size, 3)
+vae = vaelib.VAE(encoder, decoder, posterior, likelihood, vaelib.StandardNormal(2))
+vae.compile("adam")
+x = np.random.default_rng(0).random((8, 4)).astype("float32")
+vae.fit(x, epochs=1, batch_size=4, validation_data=x)
+assert vae.reconstruct(x).shape == x.shape
+print(sorted(BLOCKED & {{name.split(".")[0] for name in sys.modules}}))
+"""
+# What the extras bring, by the names that are imported.
+EXTRAS = (
+    "scipy matplotlib contourpy ipywidgets anywidget traitlets IPython PIL pooch mlxtend sklearn pandas sympy tqdm "
+    "psutil papermill nbformat nbconvert nbgrader jupyter_client jupyterlab jinja2 yaml"
+)
+
+
+def test_the_model_and_its_training_need_keras_and_numpy_alone():
+    code = KERAS_AND_NUMPY_ALONE.format(blocked=EXTRAS, backends=BACKENDS)
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines()[-1] == "[]"
 
 
 @pytest.mark.parametrize("name", sorted(GROUND))
