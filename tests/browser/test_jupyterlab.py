@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 # A run that takes seconds: what is trained does not matter here.
 SMALL = {"epochs": 2, "num_seeds": 2, "hidden_units": 20}
 # XLA takes seconds to compile each of the lesson's models, and a minute on a busy machine.
-WITHOUT_XLA = "from vaelib.training import steps\nsteps._xla_is_faster = lambda model: False"
+WITHOUT_XLA = "from vaelib.training import compilation\ncompilation.xla_is_faster = lambda model: False"
 # What JupyterLab would fetch from the network, what it would draw late, and what it would ask.
 SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
