@@ -1,5 +1,6 @@
 """The tested versions stand in requirements.txt alone; everything else takes them from there."""
 
+import ast
 import importlib.metadata
 import os
 import re
@@ -19,12 +20,25 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 MAKE = shutil.which("make")
+LOCKED = re.findall(r"--extra (\w+)", (ROOT / "Makefile").read_text())  # the extras that requirements.txt holds
 needs_make = pytest.mark.skipif(MAKE is None, reason="make is not installed")
 
 
 def pins() -> list[Requirement]:
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     return [Requirement(line) for line in lines if line and not line.startswith("#")]
+
+
+def asked_for(*extras: str) -> list[Requirement]:
+    """Return what the package and these extras ask for."""
+    requirements, names = list(map(Requirement, PROJECT["dependencies"])), list(extras)
+    while names:
+        for requirement in map(Requirement, PROJECT["optional-dependencies"][names.pop()]):
+            if requirement.name == PROJECT["name"]:  # an extra that holds another
+                names.extend(requirement.extras)
+            else:
+                requirements.append(requirement)
+    return requirements
 
 
 def pip_lines(environment: str) -> list[str]:
@@ -66,13 +80,38 @@ def test_the_pins_satisfy_pyproject_on_every_platform(system, machine, python):
             name = canonicalize_name(pin.name)
             assert name not in pinned, f"two versions of {name} for {system} {machine} {python}"
             (pinned[name],) = [specifier.version for specifier in pin.specifier]
-    extras = PROJECT["optional-dependencies"]
-    wanted = [*PROJECT["dependencies"], *extras["cpu"], *extras["course"], *extras["test"]]
-    for requirement in map(Requirement, wanted):
+    for requirement in asked_for(*LOCKED):
         if requirement.marker is None or requirement.marker.evaluate(here):
             version = pinned.get(canonicalize_name(requirement.name))
             assert version is not None, f"requirements.txt has no {requirement.name}; run `make lock`"
             assert requirement.specifier.contains(version), f"{requirement} against {version}; run `make lock`"
+
+
+def test_the_lock_holds_every_extra_but_the_peers_and_the_gpu():
+    assert {*LOCKED, "notebooks"} == {*PROJECT["optional-dependencies"]} - {"bench", "gpu"}
+
+
+def test_the_package_itself_asks_for_no_more_than_the_model_needs():
+    # tests/test_rooms.py shows that with these three the model imports, trains and reconstructs.
+    assert {Requirement(line).name for line in PROJECT["dependencies"]} == {"keras", "numpy", "lazy_loader"}
+
+
+@pytest.mark.parametrize("room", sorted(path.parent.name for path in (ROOT / "vaelib").glob("*/__init__.py")))
+def test_the_extras_hold_all_that_a_room_imports(room):
+    """What `import` statements name, by the distribution that brings it on the machine that runs the tests."""
+    extras = {"model": [], "training": [], "tools": LOCKED}.get(room, ["notebooks"])
+    asked = {canonicalize_name(requirement.name) for requirement in asked_for(*extras)}
+    # These come with ipywidgets, papermill and nbgrader, and have to: they are the face these show to their users.
+    asked |= {"ipython", "traitlets", "ipykernel", "jupyter-client", "nbformat", "sqlalchemy"}
+    bringing = importlib.metadata.packages_distributions()
+    for path in sorted((ROOT / "vaelib" / room).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            modules += [node.module] if isinstance(node, ast.ImportFrom) else []
+            for top in {module.split(".")[0] for module in modules} - sys.stdlib_module_names - {"vaelib"}:
+                if top not in ("tensorflow", "jax", "torch"):  # a backend is the user's choice
+                    names = {canonicalize_name(name) for name in bringing.get(top, [top])}
+                    assert names & asked, f"{path.relative_to(ROOT)} imports {top}; name it in pyproject.toml"
 
 
 def test_only_one_of_the_two_tensorflow_packages_is_installed():

@@ -5,7 +5,8 @@ assignments. A notebook's links open the notebook itself. In README.md the first
 open the first notebook; a later one keeps the notebook that it names.
 
 Colab has its own environment, so a notebook needs vaelib there before anything else: `colab_install()` is the line
-that a reader runs once in a new first cell. Colab brings TensorFlow, so the package itself is all that is missing.
+that a reader runs once in a new first cell. Colab brings TensorFlow and Jupyter, so only the package and what the
+lessons import are missing.
 """
 
 import argparse
@@ -56,7 +57,7 @@ def colab_link(notebook: str) -> str:
 
 def colab_install() -> str:
     """Return the line that a reader runs first on Colab."""
-    return f"%pip install --quiet git+https://github.com/{_name()}"
+    return f'%pip install --quiet "vaelib[notebooks] @ git+https://github.com/{_name()}"'
 
 
 def badges(notebook: str) -> str:
