@@ -125,9 +125,9 @@ def _from_folder(folder, size, colour, at_least):
         read.append(pixels)
         done |= notes
     if broken:
-        name, error = broken[0]
+        name, problem = broken[0]
         raise DataError(
-            f"{name} cannot be read as a picture ({type(error).__name__}); it is cut off, damaged or of another kind"
+            f"{name} cannot be read as a picture ({type(problem).__name__}); it is cut off, damaged or of another kind"
             f"{f', and so are {len(broken) - 1} more' if len(broken) > 1 else ''}. Replace it, or take it out."
         )
     _require_one_size([pixels.shape for pixels in read], names)

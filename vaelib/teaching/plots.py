@@ -14,7 +14,7 @@ STYLE = {
     "savefig.dpi": 80,
     "figure.constrained_layout.use": True,
     "figure.facecolor": "white",
-    "axes.prop_cycle": mpl.cycler(color=list(COLOURS.values())[:6]),
+    "axes.prop_cycle": mpl.rcsetup.cycler(color=list(COLOURS.values())[:6]),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlesize": 11,

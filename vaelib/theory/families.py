@@ -1,5 +1,6 @@
 """Reparameterisations beyond the Gaussian: location-scale families and inverse CDFs, driven by u ~ U(0, 1)."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -12,8 +13,8 @@ from vaelib.theory.gaussian import LOG_2PI
 class Family(NamedTuple):
     """A standard (loc 0, scale 1) distribution: its inverse CDF for u in (0, 1), and its log-density in nats."""
 
-    inverse_cdf: callable
-    log_prob: callable
+    inverse_cdf: Callable
+    log_prob: Callable
 
 
 def location_scale_family(name, dof=None):

@@ -1,5 +1,6 @@
 """The lab of notebook 04: how far single estimates of one gradient scatter around its exact value."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
@@ -23,8 +24,8 @@ Z = np.linspace(-5, 5, 401)
 class Function(NamedTuple):
     """A function of one number, its derivative, and the places where it or its derivative jumps."""
 
-    f: callable
-    df: callable
+    f: Callable
+    df: Callable
     breaks: tuple = ()
 
 

@@ -13,7 +13,7 @@ from IPython import get_ipython
 from IPython.display import display
 
 # For each notebook cell the execution that last made panels there, and those panels.
-_panels_of_cell = {}
+_panels_of_cell: dict[str, tuple[str, list]] = {}
 
 
 class Frame(NamedTuple):
