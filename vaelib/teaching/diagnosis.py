@@ -172,5 +172,5 @@ def _evaluation(vae, x, eps):
     detail = f"{reported.mean():.3f} nats against {defined.mean():.3f}"
     if np.ptp(reported) == 0:
         return Check(EVALUATION, False, f"{detail}; each evaluation gives the same number: no noise")
-    error = np.hypot(reported.std(ddof=1), defined.std(ddof=1)) / np.sqrt(len(eps))
-    return Check(EVALUATION, bool(abs(reported.mean() - defined.mean()) <= NUM_ERRORS * error), detail)
+    noise = np.hypot(reported.std(ddof=1), defined.std(ddof=1)) / np.sqrt(len(eps))
+    return Check(EVALUATION, bool(abs(reported.mean() - defined.mean()) <= NUM_ERRORS * noise), detail)
