@@ -5,22 +5,19 @@ import json
 import math
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
 
 import nbformat
-import psutil
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from vaelib.tools.kernels import KernelProcess
 from vaelib.tools.runner import CourseError, choose, find_notebooks, parse_parameter
 from vaelib.tools.runner.__main__ import main
-from vaelib.tools.runner.execution import KernelProcess
-from vaelib.tools.runner.notebooks import assign_parameters
+from vaelib.tools.runner.evidence import hash_widgets, recorded_widgets
+from vaelib.tools.runner.parameters import assign_parameters
 from vaelib.tools.runner.report import write_report
-from vaelib.tools.runner.saving import refusal, save_outputs
 
 PARAMETERS = "n: int = 3  # how many\nrate: float = 1e-3\nnote = 'as it comes'"
 DATA = """
@@ -45,32 +42,11 @@ SECOND = [
 THIRD = [
     "from vaelib.teaching.claims import *\ntry:\n    claim_true('caught', False)\nexcept ClaimError:\n    pass",
 ]
-FOURTH = [
-    "seed: int = 0",
-    "print('one', flush=True)\nprint('two', flush=True)\nprint('three')",
-    "",
-    "import ipywidgets\nipywidgets.IntSlider()",
-    "seed + 1",
-]
-
-
-def write_notebook(path, sources, tagged=None, markdown="# A title"):
-    cells = [new_markdown_cell(markdown)] if markdown else []
-    for index, source in enumerate(sources):
-        cells.append(new_code_cell(source, metadata={"tags": ["parameters"]} if index == tagged else {}))
-    nbformat.write(new_notebook(cells=cells), path)  # no kernelspec: the runner needs none
-
-
-def run_course(*arguments, cwd, env=()):
-    command = [sys.executable, "-m", "vaelib.tools.runner", *map(str, arguments)]
-    environment = {**os.environ, "PYTHONIOENCODING": "utf-8", **dict(env)}
-    return subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=120
-    )
+FOURTH = ["seed: int = 0", "seed + 1"]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, write_notebook):
     """A course whose second and third notebooks fail, in a folder with an awkward name."""
     folder = tmp_path_factory.mktemp("a {course}") / "notebooks"
     (folder / ".ipynb_checkpoints").mkdir(parents=True)
@@ -83,7 +59,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def whole_run(folder):
+def whole_run(folder, run_command):
     # Another MPLBACKEND would keep the figures out of the cells; a kernel named python3 elsewhere must not be used.
     foreign = folder.parent / "jupyter" / "kernels" / "python3"
     foreign.mkdir(parents=True)
@@ -92,7 +68,10 @@ def whole_run(folder):
     env = {"MPLBACKEND": "agg", "JUPYTER_PATH": str(folder.parent / "jupyter"), "JUPYTER_PREFER_ENV_PATH": "0"}
     env |= {"JUPYTER_DATA_DIR": str(folder.parent / "jupyter"), "TF_ENABLE_ONEDNN_OPTS": "1"}
     env["TF_CPP_MIN_LOG_LEVEL"] = ""  # set is set, even to nothing
-    return run_course("-p", "n=7", "-p", "rate=2e-3", cwd=folder.parent, env=env)
+    started = time.monotonic()
+    done = run_command("-p", "n=7", "-p", "rate=2e-3", cwd=folder.parent, env=env)
+    done.seconds = time.monotonic() - started
+    return done
 
 
 @pytest.fixture(scope="module")
@@ -136,13 +115,14 @@ def test_one_line_per_notebook_and_no_noise(whole_run, entries):
     assert "\x1b" not in whole_run.stdout
 
 
-def test_every_entry_has_what_the_report_promises(report):
+def test_every_entry_has_what_the_report_promises(report, whole_run):
     promised = {"name": str, "passed": bool, "seconds": float, "peak_rss_mb": float, "data": list, "claims": list}
     for entry in report["notebooks"]:
         for key, kind in {**promised, "figures": dict}.items():
             assert type(entry[key]) is kind, key
         assert all(set(claim) == {"text", "passed", "difference", "tolerance"} for claim in entry["claims"])
-        assert 0 < entry["seconds"] < 120
+        assert entry["seconds"] > 0
+    assert sum(entry["seconds"] for entry in report["notebooks"]) < whole_run.seconds
 
 
 def test_claims_figures_and_data_are_collected(entries):
@@ -171,6 +151,11 @@ def test_a_failed_notebook_keeps_its_claims_and_says_where_it_failed(entries):
 def test_a_failed_claim_fails_the_notebook_even_when_caught(entries):
     third = entries["03_third"]
     assert third["error"]["name"] == "ClaimError" and "caught" in third["error"]["message"]
+
+
+def test_the_executed_copy_says_which_code_of_the_widgets_it_shows(first, folder):
+    executed = nbformat.read(folder.parent / "build" / "course" / "01_first.ipynb", as_version=4)
+    assert recorded_widgets(executed) == hash_widgets() and len(hash_widgets()) == 64
 
 
 def test_parameters_go_to_the_notebooks_that_have_them(first, whole_run, entries):
@@ -228,52 +213,45 @@ def test_the_notebooks_themselves_are_left_alone(whole_run, folder):
 
 
 @pytest.fixture(scope="module")
-def broken_run(tmp_path_factory):
+def broken_run(tmp_path_factory, write_notebook, run_command):
     folder = tmp_path_factory.mktemp("broken")
-    write_notebook(
-        folder / "01_dies.ipynb", ["x = 1", "import ctypes, faulthandler\nfaulthandler.enable()\nctypes.string_at(0)"]
-    )
-    write_notebook(folder / "02_hangs.ipynb", ["x: int = 1", "import time\ntime.sleep(x)"], tagged=0)
-    (folder / "03_torn.ipynb").write_text('{"cells": [')
-    write_notebook(folder / "04_typo.ipynb", ["x = = 1"], tagged=0)
-    done = run_course("--notebooks", folder, "--output", folder / "out", "--timeout", 3, "-p", "x=60", cwd=folder)
+    dies = "import ctypes, faulthandler\nfaulthandler.enable()\nctypes.string_at(0)"
+    write_notebook(folder / "01_dies.ipynb", ["x: int = 1", dies], tagged=0)
+    (folder / "02_torn.ipynb").write_text('{"cells": [')
+    write_notebook(folder / "03_typo.ipynb", ["x = = 1"], tagged=0)
+    done = run_command("--notebooks", folder, "--output", folder / "out", "-p", "x=60", cwd=folder)
     return done, json.loads((folder / "out" / "report.json").read_text(encoding="utf-8"))["notebooks"]
 
 
-def test_a_kernel_that_dies_a_cell_that_hangs_and_a_torn_file_are_failures(broken_run):
+def test_a_kernel_that_dies_and_a_torn_file_are_failures(broken_run):
     done, entries = broken_run
     assert done.returncode == 1 and done.stderr == ""
-    dies, hangs, torn, typo = (entry["error"] for entry in entries)
-    assert (dies["name"], dies["cell"]) == ("DeadKernelError", 3)
-    assert (hangs["name"], hangs["cell"]) == ("CellTimeoutError", 3)  # not counting the injected cell
+    dies, torn, typo = (entry["error"] for entry in entries)
+    assert (dies["name"], dies["cell"]) == ("DeadKernelError", 3)  # not counting the injected cell
     assert "Fatal Python error" in dies["traceback"]
     assert torn["cell"] is None and torn["message"]
     assert (typo["name"], typo["cell"]) == ("SyntaxError", 2)
     assert entries[0]["peak_rss_mb"] > 20  # measured, although the kernel was gone at the end
-    assert entries[1]["seconds"] < 60
+
+
+def test_a_cell_that_hangs_is_a_failure(tmp_path, write_notebook, run_here):
+    # It is the only cell: on the slowest machine no other one can be out of time.
+    write_notebook(tmp_path / "01_hangs.ipynb", ["import time\ntime.sleep(600)"])
+    done = run_here("--notebooks", tmp_path, "--output", tmp_path / "out", "--timeout", 1)
+    (entry,) = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))["notebooks"]
+    assert done.returncode == 1 and done.stderr == ""
+    assert (entry["error"]["name"], entry["error"]["cell"]) == ("CellTimeoutError", 2)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
-def test_an_interrupted_run_reports_what_ran(tmp_path):
+def test_an_interrupted_run_reports_what_ran(tmp_path, write_notebook, interrupt):
     write_notebook(tmp_path / "01_quick.ipynb", ["1"])
-    started = tmp_path / "started"
     # Renamed into place, so that who sees the file can read it.
     note = "import os, pathlib, time\npathlib.Path('note').write_text(str(os.getpid()))\nos.rename('note', 'started')"
     write_notebook(tmp_path / "02_slow.ipynb", [note + "\ntime.sleep(600)"])
     write_notebook(tmp_path / "03_never.ipynb", ["1"])
-    command = [sys.executable, "-m", "vaelib.tools.runner", "--notebooks", ".", "--output", "out"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        deadline = time.monotonic() + 60
-        while not started.exists() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == 130, err
-    assert err == ""
-    assert not psutil.pid_exists(int(started.read_text()))  # no kernel is left behind
+    done = interrupt("--notebooks", ".", "--output", "out", cwd=tmp_path, when=tmp_path / "started")
+    assert (done.returncode, done.stderr) == (130, "")
     report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
     assert [(e["name"], e["status"]) for e in report["notebooks"]] == [
         ("01_quick", "passed"),
@@ -290,59 +268,9 @@ def test_a_kernel_that_starts_after_the_interrupt_is_ended_too():
         process.kill()  # nothing to end yet
         process.watch(child.pid)
         try:
-            assert child.wait(timeout=30) != 0
+            assert child.wait(timeout=600) != 0
         finally:
             child.kill()
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("saved")
-    write_notebook(folder / "01_good.ipynb", FOURTH, tagged=0)
-    write_notebook(folder / "02_fails.ipynb", ["1", "1 / 0"])
-    write_notebook(folder / "03_stand_in.ipynb", [DATA.format("synthetic", True)])
-    before = {path.name: path.read_bytes() for path in folder.glob("*.ipynb")}
-    done = run_course("save", "--notebooks", folder, "--output", folder / "out", cwd=folder)
-    return folder, before, done
-
-
-def test_save_puts_clean_outputs_into_the_notebook(saved):
-    folder, before, _ = saved
-    notebook = nbformat.read(folder / "01_good.ipynb", as_version=4)
-    old = nbformat.reads(before["01_good.ipynb"].decode(), as_version=4)
-    assert [(c.id, c.source, c.metadata) for c in notebook.cells] == [(c.id, c.source, c.metadata) for c in old.cells]
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert [cell.execution_count for cell in code] == [1, 2, None, 3, 4]
-    assert [(output.name, output.text) for output in code[1].outputs] == [("stdout", "one\ntwo\nthree\n")]
-    assert code[3].outputs == []  # a slider without its kernel is only an error message
-    assert code[4].outputs[0].data["text/plain"] == "1" and code[4].outputs[0].execution_count == 4
-    text = (folder / "01_good.ipynb").read_text(encoding="utf-8")
-    assert "papermill" not in text and "widget" not in text.replace("ipywidgets", "") and str(folder) not in text
-    assert not list(folder.glob(".*.part"))
-
-
-def test_save_refuses_failures_and_stand_ins(saved):
-    folder, before, done = saved
-    assert done.returncode == 1
-    for name in ("02_fails.ipynb", "03_stand_in.ipynb"):
-        assert (folder / name).read_bytes() == before[name]
-        assert f"{name.removesuffix('.ipynb')} is left as it was" in done.stdout
-    assert "--allow-stand-in" in done.stdout
-
-
-def test_what_may_be_saved():
-    result = {"name": "x", "passed": True, "status": "passed", "data": [{"name": "d", "stand_in": True}]}
-    assert "stand-in" in refusal(result) and refusal(result, allow_stand_in=True) is None
-    assert refusal({**result, "data": [{"name": "d", "stand_in": False}]}) is None
-    assert refusal({**result, "passed": False, "status": "failed"}, allow_stand_in=True)
-
-
-def test_save_refuses_a_notebook_that_changed_meanwhile(tmp_path):
-    write_notebook(tmp_path / "a.ipynb", ["2"])
-    write_notebook(tmp_path / "ran.ipynb", ["1"])
-    with pytest.raises(ValueError, match="has changed"):
-        save_outputs(tmp_path / "a.ipynb", tmp_path / "ran.ipynb")
-    assert nbformat.read(tmp_path / "a.ipynb", as_version=4).cells[1].source == "2"
 
 
 def test_notebooks_are_chosen_by_number_name_or_file(folder):
@@ -387,7 +315,7 @@ def test_requests_that_make_no_sense_exit_with_2(folder, tmp_path, capsys):
     assert stopped.value.code == 2 and "unknown option: -p" in capsys.readouterr().err
 
 
-def test_two_notebooks_of_one_number_are_ambiguous(tmp_path):
+def test_two_notebooks_of_one_number_are_ambiguous(tmp_path, write_notebook):
     for name in ("01_a", "01_b"):
         write_notebook(tmp_path / f"{name}.ipynb", ["1"])
     with pytest.raises(CourseError, match="2 notebooks are called '01'. Choose from: 01_a, 01_b"):

@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+import vaelib
 from vaelib.mime import CLAIM_MIME, DATA_MIME, FIGURE_MIME
 from vaelib.pretrained.networks import NumpyDecoder, bernoulli_mean
-from vaelib.tools.runner import CourseError
+from vaelib.tools.runner import CourseError, evidence
+from vaelib.tools.runner.evidence import hash_widgets, record_widgets
 from vaelib.tools.site import build_site, find_sources
 from vaelib.tools.site.__main__ import main
-from vaelib.tools.site.page import SLIDERS
+from vaelib.tools.site.outputs import SLIDERS
 from vaelib.tools.site.widgets import STATE_MIME, VIEW_MIME
 from vaelib.widgets.latent_pad import LatentPad
 from vaelib.widgets.png import to_png
@@ -102,9 +104,13 @@ class Course:
             (folder / name).mkdir(parents=True)
         (folder / "images" / "a map.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
 
-    def write(self, name, *cells, place="notebooks", metadata=None):
+    def write(self, name, *cells, place="notebooks", metadata=None, widgets=None):
+        """Write a notebook, in `executed` as the runner leaves it: with the code of the widgets that it shows."""
         path = self.folder / place / f"{name}.ipynb"
-        nbformat.write(new_notebook(cells=list(cells), metadata=metadata or {}), path)
+        notebook = new_notebook(cells=list(cells), metadata=metadata or {})
+        if place == "executed":
+            record_widgets(notebook, widgets or hash_widgets())
+        nbformat.write(notebook, path)
         return path
 
     def sources(self):
@@ -307,27 +313,69 @@ def test_which_copy_is_shown(course):
     assert course.sources()[0].needs_run, "no outputs anywhere"
 
 
-def test_a_copy_with_explorers_is_newer_than_their_code(course):
+def test_a_copy_with_explorers_shows_the_code_that_they_have_now(course):
     cells = [code("pad = LatentPad(model)\npad", view("pad"))]
     course.write("01_a", *cells)
     path = course.write("01_a", *cells, place="executed")
+    os.utime(path, (1, 1))  # a checkout sets the times of all files: they tell nothing
     assert course.sources()[0].executed == path
-    os.utime(path, (1, 1))
+    course.write("01_a", *cells, place="executed", widgets=hash_widgets().translate(str.maketrans("0123", "1032")))
     assert course.sources()[0].executed is None and course.sources()[0].needs_run
+    nbformat.write(new_notebook(cells=cells), path)
+    assert course.sources()[0].executed is None, "it does not say which code it shows"
     course.write("01_a", code("from vaelib.widgets import LatentPad", new_output("stream", text="x")))
     assert not course.sources()[0].needs_run, "to import it is not to show it"
 
 
+def test_the_code_of_the_widgets_is_known_by_its_content_and_names(tmp_path, monkeypatch):
+    copy = tmp_path / "widgets"
+    shutil.copytree(Path(vaelib.__file__).parent / "widgets", copy)
+    monkeypatch.setattr(evidence, "_WIDGETS", copy)
+    module, first = sorted(copy.rglob("*.js"))[0], hash_widgets()
+    os.utime(module, (1, 1))
+    (copy / "__pycache__").mkdir(exist_ok=True)
+    (copy / "__pycache__" / "new.pyc").write_bytes(b"x")
+    assert hash_widgets() == first
+    module.write_bytes(module.read_bytes() + b" ")
+    changed = hash_widgets()
+    module.rename(module.with_name("renamed.js"))
+    assert len({first, changed, hash_widgets()}) == 3
+
+
+def test_a_claim_stands_on_the_page_as_it_was_made(course):
+    detail = "|difference| 0 ≤ 1"
+    broken = claim("with   wide   gaps", "3 ≠ 4", passed=False)
+    course.write("01_a", code("claims()", claim("a   b < c", detail), broken, claim("bare", "")))
+    text = (course.build() / "01_a.html").read_text("utf-8")
+    items = re.findall(
+        r'<li class="(\w+)"><span class="mark">(.)</span> <span>(.*?)</span> <span class="detail">(.*?)<', text
+    )
+    assert items == [
+        ("held", "✓", "a   b &lt; c", detail),
+        ("failed", "✗", "with   wide   gaps", "3 ≠ 4"),
+        ("held", "✓", "bare", ""),
+    ]
+
+
+def test_a_figure_stands_on_the_page_as_it_was_recorded(course):
+    record = shown({"text/plain": "R²: of z: 0.50", FIGURE_MIME: {"name": "R²: of z", "value": 0.5, "unit": ""}})
+    course.write("01_a", code("record()", record))
+    assert "<dt>R²: of z</dt><dd>0.50</dd>" in (course.build() / "01_a.html").read_text("utf-8")
+
+
 def test_the_command_line_runs_what_only_a_run_can_fill(course, monkeypatch, capsys):
     monkeypatch.chdir(course.folder)
-    course.write("01_old", code("print('kept')", new_output("stream", text="kept\n")))
-    course.write("02_new", code("print(6 * 7)", count=None))
+    course.write("01_old", code("print('kept')", new_output("stream", name="stdout", text="kept\n")))
+    course.write("02_new", code("print(6 * 7)\n# LatentPad(...)", count=None))
     assert main(["--run", "none"]) == 0
     assert "42" not in Tags(course.folder / "build/site/02_new.html").text
+    capsys.readouterr()
     assert main([]) == 0
     assert "42" in Tags(course.folder / "build/site/02_new.html").text
     out = capsys.readouterr().out
     assert "running 02_new" in out and "running 01_old" not in out and "2 pages" in out
+    assert main([]) == 0
+    assert "running" not in capsys.readouterr().out, "what has run is shown again"
     course.write("02_new", code("1 / 0", count=None))
     assert main([]) == 1 and "division by zero" in capsys.readouterr().err
 

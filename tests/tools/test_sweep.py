@@ -3,21 +3,18 @@
 import csv
 import json
 import math
-import signal
-import subprocess
+import shutil
 import sys
-import time
 
 import nbformat
-import psutil
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
 from PIL import Image
 
 from vaelib.tools.runner import CourseError, find_notebooks
 from vaelib.tools.runner.__main__ import main
-from vaelib.tools.runner.sweep import parse_grid, runs_of
+from vaelib.tools.runner.parameters import parse_grid
 from vaelib.tools.runner.sweep_results import draw
+from vaelib.tools.runner.sweep_runs import runs_of
 
 PARAMETERS = "n: int = 3\nbeta: float = 1.0\nseed: int = 0\nwait: str = ''"
 BODY = """
@@ -36,11 +33,6 @@ record_figure("n", n)
 """
 
 
-def write_notebook(path, body=BODY):
-    cells = [new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}), new_code_cell(body)]
-    nbformat.write(new_notebook(cells=cells), path)
-
-
 def table(output):
     with open(output / "results.csv", encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
@@ -51,52 +43,46 @@ def stamps(output):
 
 
 @pytest.fixture(scope="module")
-def course(tmp_path_factory):
+def course(tmp_path_factory, write_notebook):
     folder = tmp_path_factory.mktemp("a {course}") / "notebooks"
     folder.mkdir()
-    write_notebook(folder / "06_small.ipynb")
+    write_notebook(folder / "06_small.ipynb", [PARAMETERS, BODY], tagged=0)
     return folder
 
 
 @pytest.fixture(scope="module")
-def swept(course, tmp_path_factory):
-    """A sweep with a claim that fails, for n = 5."""
+def swept(course, tmp_path_factory, run_here):
+    """A sweep with a claim that fails, for n = 5, and a kernel that dies, for n = 7."""
     output = tmp_path_factory.mktemp("swept")
-    command = [sys.executable, "-m", "vaelib.tools.runner", "sweep", "6", "-p", "n=2,5", "--seeds", "0,1"]
-    command += ["--jobs", "2", "--notebooks", str(course), "--output", str(output)]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=300)
+    done = run_here(
+        "sweep", "6", "-p", "n=2,5,7", "--seeds", "1", "--jobs", 2, "--notebooks", course, "--output", output
+    )  # fmt: skip
     return output, done
 
 
 def test_failures_are_reported_and_the_rest_go_on(swept):
-    output, done = swept
+    _, done = swept
     assert done.returncode == 1 and done.stderr == ""
     lines = done.stdout.splitlines()
-    assert lines[0] == "06_small: 4 runs, 0 of them finished before; 2 at a time."
-    assert sorted(line[:12] for line in lines if line[0] in "✓✗") == [
-        "✓ n=2 seed=0",
-        "✓ n=2 seed=1",
-        "✗ n=5 seed=0",
-        "✗ n=5 seed=1",
-    ]
-    assert sum("n is not 5" in line for line in lines) == 2
-    assert lines[-1].startswith("2 of 4 runs passed. Results:")
+    assert lines[0] == "06_small: 3 runs, 0 of them finished before; 2 at a time."
+    assert sorted(line[:12] for line in lines if line[0] in "✓✗") == ["✓ n=2 seed=1", "✗ n=5 seed=1", "✗ n=7 seed=1"]
+    assert sum("n is not 5" in line for line in lines) == 1
+    assert lines[-1].startswith("1 of 3 runs passed. Results:")
 
 
 def test_the_table_has_a_row_per_run(swept):
     rows = table(swept[0])
     assert [(row["n"], row["seed"], row["passed"]) for row in rows] == [
-        ("2", "0", "True"),
         ("2", "1", "True"),
-        ("5", "0", "False"),
         ("5", "1", "False"),
+        ("7", "1", "False"),
     ]
-    assert [row["product (nats)"] for row in rows] == ["2.0", "2.01", "", ""]
-    assert [row["figure n"] for row in rows[:2]] == ["2.0", "2.0"]  # a figure with the name of a parameter
+    assert [row["product (nats)"] for row in rows] == ["2.01", "", ""]
+    assert rows[0]["figure n"] == "2.0"  # a figure with the name of a parameter
     for row in rows:
         assert float(row["seconds"]) > 0 and (swept[0] / "runs" / row["run"] / "06_small.ipynb").exists()
-    assert all(float(row["peak_memory_mb"]) > 10 for row in rows[:2])
-    assert "n is not 5" in rows[2]["error"] and not rows[0]["error"]
+    assert float(rows[0]["peak_memory_mb"]) > 10
+    assert not rows[0]["error"] and "n is not 5" in rows[1]["error"] and "died" in rows[2]["error"]
 
 
 def test_the_picture_is_there(swept):
@@ -104,49 +90,37 @@ def test_the_picture_is_there(swept):
         assert picture.width > 500 and len(picture.convert("RGB").getcolors(100_000)) > 10
 
 
-def test_finished_runs_are_kept_and_failed_ones_tried_again(swept, course, capsys):
-    output, _ = swept
+def test_finished_runs_are_kept_and_failed_ones_tried_again(swept, course, tmp_path, capsys):
+    output = tmp_path / "out"
+    shutil.copytree(swept[0], output)
     before = stamps(output)
-    # One more value, which kills the kernel, and one that failed: what passed stands.
-    command = ["sweep", "06", "-p", "n=2,5,7", "--seeds", "0", "--notebooks", str(course), "--output", str(output)]
+    command = ["sweep", "06", "-p", "n=2,5", "--seeds", "1", "--notebooks", str(course), "--output", str(output)]
     assert main(command) == 1
-    assert "3 runs, 1 of them finished before" in capsys.readouterr().out
+    assert "2 runs, 1 of them finished before" in capsys.readouterr().out
     rows, after = table(output), stamps(output)
-    assert [row["passed"] for row in rows] == ["True", "False", "False"]
-    assert "died" in rows[2]["error"]
+    assert [row["passed"] for row in rows] == ["True", "False"]
     assert after[rows[0]["run"]] == before[rows[0]["run"]]
     assert after[rows[1]["run"]] > before[rows[1]["run"]]
-    assert rows[2]["run"] not in before
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
-def test_an_interrupted_sweep_goes_on_where_it_stopped(course, tmp_path, capsys):
+def test_an_interrupted_sweep_goes_on_where_it_stopped(course, tmp_path, interrupt, capsys):
     started, output = tmp_path / "started", tmp_path / "out"
-    arguments = ["sweep", "6", "-p", "n=1,2,3", "-p", f"wait={started}", "--jobs", "1"]
+    arguments = ["sweep", "6", "-p", "n=1,2", "-p", f"wait={started}", "--jobs", "1"]
     arguments += ["--notebooks", str(course), "--output", str(output)]
-    command = [sys.executable, "-m", "vaelib.tools.runner", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8")
-    try:
-        deadline = time.monotonic() + 120
-        while not started.exists() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == 130 and err == ""
-    assert "1 of 3 runs passed. Interrupted: 2 not run; the same command goes on from here." in out
-    assert not psutil.pid_exists(int(started.read_text()))  # no kernel is left behind
-    assert [row["passed"] for row in table(output)] == ["True", "", ""]
+    done = interrupt(*arguments, cwd=tmp_path, when=started)
+    assert (done.returncode, done.stderr) == (130, "")
+    assert "1 of 2 runs passed. Interrupted: 1 not run; the same command goes on from here." in done.stdout
+    assert [row["passed"] for row in table(output)] == ["True", ""]
     before = stamps(output)
     assert len(before) == 1
 
     (tmp_path / "started.go").touch()
     assert main(arguments) == 0
-    assert "3 runs, 1 of them finished before" in capsys.readouterr().out
-    assert [row["passed"] for row in table(output)] == ["True", "True", "True"]
+    assert "2 runs, 1 of them finished before" in capsys.readouterr().out
+    assert [row["passed"] for row in table(output)] == ["True", "True"]
     after = stamps(output)
-    assert len(after) == 3 and before.items() <= after.items()
+    assert len(after) == 2 and before.items() <= after.items()
 
 
 def test_a_run_whose_process_crashes_has_failed(course, tmp_path, monkeypatch, capsys):
@@ -157,14 +131,14 @@ def test_a_run_whose_process_crashes_has_failed(course, tmp_path, monkeypatch, c
     assert "the run's process ended with status" in table(tmp_path / "out")[0]["error"]
 
 
-def test_other_code_is_another_run_and_other_outputs_are_not(tmp_path):
+def test_other_code_is_another_run_and_other_outputs_are_not(tmp_path, write_notebook):
     path = tmp_path / "1_a.ipynb"
 
     def names():
         (notebook,) = find_notebooks(tmp_path)
         return [run.folder.name for run in runs_of(notebook, {"n": [1, 2], "seed": [0]}, tmp_path)]
 
-    write_notebook(path)
+    write_notebook(path, [PARAMETERS, BODY], tagged=0, markdown=None)
     first = names()
     assert len(set(first)) == 2
     notebook = nbformat.read(path, as_version=4)
@@ -172,8 +146,20 @@ def test_other_code_is_another_run_and_other_outputs_are_not(tmp_path):
     notebook.cells.insert(0, nbformat.v4.new_markdown_cell("prose"))
     nbformat.write(notebook, path)
     assert names() == first
-    write_notebook(path, BODY + "1\n")
+    write_notebook(path, [PARAMETERS, BODY + "1\n"], tagged=0, markdown=None)
     assert not set(names()) & set(first)
+
+
+def test_every_combination_is_a_run_and_the_last_parameter_changes_fastest(course, tmp_path):
+    runs = runs_of(find_notebooks(course)[0], {"n": [2, 5], "seed": [0, 1]}, tmp_path)
+    assert [run.parameters for run in runs] == [
+        {"n": 2, "seed": 0},
+        {"n": 2, "seed": 1},
+        {"n": 5, "seed": 0},
+        {"n": 5, "seed": 1},
+    ]
+    assert [run.label for run in runs][:2] == ["n=2 seed=0", "n=2 seed=1"]
+    assert len({run.folder for run in runs}) == 4
 
 
 @pytest.mark.parametrize(

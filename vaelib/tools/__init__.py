@@ -1,4 +1,13 @@
-"""What owners and teachers run: the course runner, the grader, the site, the links."""
+"""What owners and teachers run.
+
+runner      the notebooks, headless: reports, saved outputs, sweeps over parameters
+grader      the assignments: student versions, grading
+site        the course as web pages that need no network
+links       the Binder and Colab links
+kernels, processes, results    what these share
+
+Each but the last three is a command: `python -m vaelib.tools.runner --help`.
+"""
 
 import lazy_loader
 

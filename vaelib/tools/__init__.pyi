@@ -1,1 +1,4 @@
+from . import grader as grader
 from . import links as links
+from . import runner as runner
+from . import site as site

@@ -13,7 +13,7 @@ import argparse
 import itertools
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -128,10 +128,21 @@ def outdated(root: Path = ROOT) -> dict[Path, str]:
     return changed
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m vaelib.tools.links", description=__doc__.split("\n\n")[0])
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Returns:
+        Exit status: 0 when all is well, 1 when a file is out of date and only a check was asked for.
+
+    Raises:
+        SystemExit: a link or the address makes no sense, or this is no checkout (2).
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m vaelib.tools.links",
+        description="Write every Binder and Colab link again, from REPOSITORY in vaelib/tools/links.py.",
+    )
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a file is out of date")
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(argv)
     if not (ROOT / "pyproject.toml").exists():
         parser.error("the links are part of a checkout of the repository; run this there, not from an installed copy")
     try:

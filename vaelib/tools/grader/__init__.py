@@ -1,10 +1,12 @@
-"""The classroom: student versions of the assignments, and their grading through nbgrader.
+"""The grader: student versions of the assignments, and their grading through nbgrader.
 
-course         the course directory: read its configuration, build the student versions, check that nothing leaked
-submissions    find what each student handed in, recognise it, put lost cells back
-workers        one process per submission, with a limit of time and of memory
+release        read nbgrader's configuration, build the student versions, check that nothing leaked
+submissions    find what each student handed in, and recognise it
+mending        put back the cells that a submission lost
+autograding    one submission through nbgrader, in a process and a course directory of its own
 grading        grade a folder of submissions; stop when the model solutions do not pass here
-scores         the gradebook, the CSV files and the remarks
+scores         the gradebook and the CSV files
+remarks        what a teacher should know of a notebook that ran
 preprocessors  what nbgrader runs in addition (named in assignments/nbgrader_config.py)
 
 On the command line: `python -m vaelib.tools.grader release` and `python -m vaelib.tools.grader grade FOLDER`.
@@ -12,5 +14,5 @@ It needs the extras `course` and `classroom`.
 """
 
 
-class ClassroomError(Exception):
+class GraderError(Exception):
     """Something is wrong on the teacher's side: the message says what, and nobody was graded."""

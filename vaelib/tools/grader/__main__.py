@@ -1,67 +1,106 @@
-"""The classroom on the command line: `python -m vaelib.tools.grader --help`."""
+"""Command line of the grader: `python -m vaelib.tools.grader`."""
 
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vaelib.tools.grader import ClassroomError
+from vaelib.tools.grader import GraderError
+
+if TYPE_CHECKING:  # nbgrader: only where something is built or graded
+    from vaelib.tools.grader.submissions import Submission
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0, or 1 when nothing could be built or graded."""
-    arguments = _parser().parse_args(argv)
+    options = _parser().parse_args(argv)
     try:
-        return _release(arguments) if arguments.command == "release" else _grade(arguments)
-    except ClassroomError as error:
+        return _release(options) if options.command == "release" else _grade(options)
+    except GraderError as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
 
 
-def _parser():
-    parser = argparse.ArgumentParser(prog="python -m vaelib.tools.grader", description="Set and grade the assignments.")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m vaelib.tools.grader",
+        description="Set and grade the assignments.",
+        epilog="`COMMAND --help` lists the options of one command.",
+    )
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--course", type=Path, default=Path("assignments"), metavar="DIR", help="default: %(default)s")
-    release = commands.add_parser("release", parents=[common], help="write the student versions")
-    release.add_argument("--output", type=Path, default=Path("build/assignments"), metavar="DIR")
-    grade = commands.add_parser("grade", parents=[common], help="grade what the students handed in")
+    common.add_argument(
+        "--course", type=Path, default=Path("assignments"), metavar="DIR",
+        help="with nbgrader_config.py and source/; default: %(default)s",
+    )  # fmt: skip
+    release = commands.add_parser(
+        "release", parents=[common], help="write the student versions",
+        description="Write the student versions of all assignments; refuse where a solution or a hidden test is left.",
+    )  # fmt: skip
+    release.add_argument(
+        "--output", type=Path, default=Path("build/assignments"), metavar="DIR",
+        help="the student versions go to release/ in it; default: %(default)s",
+    )  # fmt: skip
+    grade = commands.add_parser(
+        "grade", parents=[common], help="grade what the students handed in",
+        description="Grade the model solutions first, which must earn every point here, then every submission.",
+    )  # fmt: skip
     grade.add_argument("submitted", type=Path, metavar="SUBMITTED", help="a folder with one folder per student")
-    grade.add_argument("--output", type=Path, default=Path("build/assignments/grades"), metavar="DIR")
-    grade.add_argument("--seconds", type=float, default=600, help="for one submission; default: %(default)s")
-    grade.add_argument("--gigabytes", type=float, default=3.0, help="for one submission; default: %(default)s")
-    grade.add_argument("--jobs", type=int, default=min(4, os.cpu_count() or 1), help="at a time; default: %(default)s")
+    grade.add_argument(
+        "--output", type=Path, default=Path("build/assignments/grades"), metavar="DIR",
+        help="for the gradebook, scores.csv, submissions.csv and feedback/; default: %(default)s",
+    )  # fmt: skip
+    grade.add_argument(
+        "--seconds", type=float, default=600, metavar="N", help="that one submission may take; default: %(default)s"
+    )
+    grade.add_argument(
+        "--gigabytes",
+        type=float,
+        default=3.0,
+        metavar="N",
+        help="of memory that one submission may hold; default: %(default)s",
+    )
+    grade.add_argument(
+        "--jobs",
+        type=int,
+        default=min(4, os.cpu_count() or 1),
+        metavar="N",
+        help="submissions at a time; default: %(default)s",
+    )
     return parser
 
 
-def _release(arguments):
-    from vaelib.tools.grader.course import assignment_names, build_course
+def _release(options: argparse.Namespace) -> int:
+    from vaelib.tools.grader.release import assignment_names, build_release
 
-    names = assignment_names(arguments.course)
-    build_course(arguments.course, arguments.output, names)
-    print(f"{', '.join(names)}: no solution and no hidden test left. Hand out {arguments.output / 'release'}")
+    names = assignment_names(options.course)
+    build_release(options.course, options.output, names)
+    print(f"{', '.join(names)}: no solution and no hidden test left. Hand out {options.output / 'release'}")
     return 0
 
 
-def _grade(arguments):
-    from vaelib.tools.grader.grading import Limits, grade
+def _grade(options: argparse.Namespace) -> int:
+    from vaelib.tools.grader.autograding import Limits
+    from vaelib.tools.grader.grading import grade
 
-    limits = Limits(arguments.seconds, arguments.gigabytes * 1e9, arguments.jobs)
+    limits = Limits(options.seconds, options.gigabytes * 1e9, options.jobs)
     print("First the model solutions, then the students:", flush=True)
-    submissions = grade(arguments.course, arguments.submitted, arguments.output, limits, _show)
+    submissions = grade(options.course, options.submitted, options.output, limits, _show)
     troubled = [submission for submission in submissions if submission.status != "graded"]
     for submission in troubled:
         if submission.status == "missing":
             _show(submission)
     print(f"{len(submissions) - len(troubled)} of {len(submissions)} submissions graded.")
-    print(f"Scores: {arguments.output / 'scores.csv'}; remarks: {arguments.output / 'submissions.csv'}; ", end="")
-    print(f"pages for the students: {arguments.output / 'feedback'}")
+    print(f"Scores: {options.output / 'scores.csv'}; remarks: {options.output / 'submissions.csv'}; ", end="")
+    print(f"pages for the students: {options.output / 'feedback'}")
     return 0
 
 
-def _show(submission):
+def _show(submission: "Submission") -> None:
     mark = "✓" if submission.status == "graded" and not submission.remarks else "!"
     said = [submission.status, *submission.remarks]
     print(f"{mark} {submission.student}   {submission.assignment}   {'; '.join(said)}", flush=True)

@@ -2,14 +2,16 @@
 
 import re
 import time
+from typing import Any
 
+import nbformat
+from nbconvert.filters import strip_ansi
 from nbgrader.preprocessors import ClearHiddenTests, NbGraderPreprocessor
 from nbgrader.preprocessors import Execute as NbGraderExecute
 from nbgrader.utils import is_grade
 
-from vaelib.tools.runner.execution import CourseKernel, KernelProcess
+from vaelib.tools.kernels import KernelProcess, watched_kernel
 
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _FAILED_LINE = re.compile(r"Cell In\s*\[\d+\], line (\d+)")
 
 
@@ -19,12 +21,13 @@ class Execute(NbGraderExecute):
     The notebook's metadata then say how long that took and how much memory the kernel held at most.
     """
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._process = KernelProcess()
-        kernel = type("GradingKernel", (CourseKernel,), {"process": self._process})
-        super().__init__(*args, **{"kernel_manager_class": kernel, **kwargs})
+        super().__init__(*args, **{"kernel_manager_class": watched_kernel(self._process), **kwargs})
 
-    def preprocess(self, nb, resources, km=None):
+    def preprocess(
+        self, nb: nbformat.NotebookNode, resources: dict, km: Any = None
+    ) -> tuple[nbformat.NotebookNode, dict]:
         """Run, and note the cost."""
         started = time.monotonic()
         nb, resources = super().preprocess(nb, resources, km)
@@ -36,7 +39,9 @@ class Execute(NbGraderExecute):
 class AllowStderr(NbGraderPreprocessor):
     """Turn stderr into stdout: nbgrader would take every point away for a mere warning."""
 
-    def preprocess_cell(self, cell, resources, cell_index):
+    def preprocess_cell(
+        self, cell: nbformat.NotebookNode, resources: dict, cell_index: int
+    ) -> tuple[nbformat.NotebookNode, dict]:
         """Rename the stream."""
         for output in cell.get("outputs", []):
             if output.output_type == "stream":
@@ -47,7 +52,9 @@ class AllowStderr(NbGraderPreprocessor):
 class HideHiddenTests(ClearHiddenTests):
     """Take hidden tests out of the feedback page; of an error leave the message, which is written for students."""
 
-    def preprocess_cell(self, cell, resources, cell_index):
+    def preprocess_cell(
+        self, cell: nbformat.NotebookNode, resources: dict, cell_index: int
+    ) -> tuple[nbformat.NotebookNode, dict]:
         """Clear the source, and the outputs that would show it."""
         if cell.cell_type != "code" or not is_grade(cell):
             return cell, resources
@@ -58,7 +65,7 @@ class HideHiddenTests(ClearHiddenTests):
         # What a test printed may show its inputs.
         cell.outputs = [output for output in cell.outputs if output.output_type == "error"]
         for output in cell.outputs:
-            failed = _FAILED_LINE.search(_ANSI.sub("", "\n".join(output.traceback)))
+            failed = _FAILED_LINE.search(strip_ansi("\n".join(output.traceback)))
             hidden = failed and begins and int(failed[1]) > begins[0]
             output.traceback = [("In a hidden test: " if hidden else "") + f"{output.ename}: {output.evalue}"]
         return cell, resources

@@ -1,7 +1,8 @@
-"""The gradebook: enter what one submission earned, and write everything to CSV files."""
+"""The gradebook: enter what one submission earned, and read everything."""
 
-import csv
 import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import nbformat
 from nbgrader.api import Gradebook
@@ -25,8 +26,8 @@ SUBMISSION_COLUMNS = [
 ]
 
 
-def enter_scores(gradebook_url, private_url, student, assignment):
-    """Copy the scores of the tests from a submission's own gradebook into the course's; marks given by hand stay."""
+def enter_scores(gradebook_url: str, private_url: str, student: str, assignment: str) -> None:
+    """Copy the scores of the tests from a submission's own gradebook into the teacher's; marks given by hand stay."""
     with Gradebook(private_url) as private, Gradebook(gradebook_url) as gradebook:
         gradebook.update_or_create_student(student)
         gradebook.update_or_create_submission(assignment, student)
@@ -40,7 +41,7 @@ def enter_scores(gradebook_url, private_url, student, assignment):
         gradebook.db.commit()
 
 
-def enter_zero(gradebook_url, student, assignment):
+def enter_zero(gradebook_url: str, student: str, assignment: str) -> None:
     """Enter a submission that could not be graded; marks given by hand stay."""
     with Gradebook(gradebook_url) as gradebook:
         gradebook.update_or_create_student(student)
@@ -50,15 +51,16 @@ def enter_zero(gradebook_url, student, assignment):
         gradebook.db.commit()
 
 
-def read_scores(gradebook_url, order):
+def read_scores(gradebook_url: str, order: Mapping[str, nbformat.NotebookNode]) -> list[dict[str, Any]]:
     """Read every score in a gradebook.
 
     Args:
         gradebook_url: as in nbgrader's configuration.
         order: dictionary from an assignment to its source notebook, whose order the questions get.
+
     Returns:
-        List of dictionaries with QUESTION_COLUMNS; `score` is "" where nobody has marked yet, and `graded` is
-        "tests", "by hand" or "to mark".
+        List of dictionaries with QUESTION_COLUMNS, in this order; `score` is "" where nobody has marked yet, and
+        `graded` is "tests", "by hand" or "to mark".
     """
     rows = []
     with Gradebook(gradebook_url) as gradebook:
@@ -78,54 +80,8 @@ def read_scores(gradebook_url, order):
     return rows
 
 
-def write_csv(path, columns, rows):
-    """Write rows, a list of dictionaries, under a header line."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def totals(rows, student, assignment):
+def totals(rows: Sequence[Mapping[str, Any]], student: str, assignment: str) -> tuple[float, float, int]:
     """Return (score, max_score, number of questions to mark) of one submission, from the rows of `read_scores`."""
     theirs = [row for row in rows if (row["student"], row["assignment"]) == (student, assignment)]
     score = sum(row["score"] for row in theirs if row["score"] != "")
     return score, sum(row["max_score"] for row in theirs), sum(row["graded"] == "to mark" for row in theirs)
-
-
-def look_at(autograded):
-    """Return what a teacher should know of a notebook that ran.
-
-    Args:
-        autograded: path of the executed notebook.
-    Returns:
-        (remarks, cost): cells out of time or memory and packages it lacked, a list of sentences; and a dictionary
-        with the seconds it took and the most megabytes its kernel held.
-    """
-    notebook, remarks = nbformat.read(autograded, as_version=4), []
-    for number, cell in enumerate(notebook.cells, 1):
-        place = cell.metadata.get("nbgrader", {}).get("grade_id") or f"cell {number}"
-        for output in cell.get("outputs", []):
-            if output.output_type != "error":
-                continue
-            if output.ename == "CellTimeoutError":
-                remarks.append(f"out of time in {place}")
-            elif output.ename in ("MemoryError", "_ArrayMemoryError"):  # Python's own, and NumPy's
-                remarks.append(f"out of memory in {place}")
-            elif output.ename == "ModuleNotFoundError":
-                remarks.append(f"{output.evalue} in {place}")
-    return remarks, dict(notebook.metadata.get("grading", {}))
-
-
-def failed_tests(autograded, gradebook_url, student, assignment):
-    """Return one line for each autograded question that did not earn all its points, with the error it met."""
-    with Gradebook(gradebook_url) as gradebook:
-        grades = [g for notebook in gradebook.find_submission(assignment, student).notebooks for g in notebook.grades]
-        short = {g.name: g for g in grades if g.auto_score is not None and g.auto_score < g.max_score}
-        lines = {name: f"{name}: {grade.auto_score:g} of {grade.max_score:g} points" for name, grade in short.items()}
-    for cell in nbformat.read(autograded, as_version=4).cells:
-        name = cell.metadata.get("nbgrader", {}).get("grade_id")
-        for output in cell.get("outputs", []):
-            if output.output_type == "error" and name in lines:
-                lines[name] += f" ({output.ename}: {output.evalue})"
-    return list(lines.values())

@@ -1,14 +1,14 @@
-"""What the students handed in: which file is which assignment, and what is missing from it."""
+"""What the students handed in: which file is which assignment."""
 
-import copy
+import os
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
-from nbgrader.utils import is_solution
 
-_CELLS = {"code": nbformat.v4.new_code_cell, "markdown": nbformat.v4.new_markdown_cell}
+NEW_CELLS = {"code": nbformat.v4.new_code_cell, "markdown": nbformat.v4.new_markdown_cell}
 
 
 @dataclass
@@ -18,18 +18,19 @@ class Submission:
     student: str
     assignment: str
     path: Path | None = None
-    notebook: object = None
+    notebook: nbformat.NotebookNode | None = None
     status: str = "graded"
-    remarks: list = field(default_factory=list)
-    cost: dict = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+    cost: dict[str, float] = field(default_factory=dict)
 
 
-def find_submissions(folder, sources):
+def find_submissions(folder: str | os.PathLike, sources: Mapping[str, nbformat.NotebookNode]) -> list[Submission]:
     """Look through a folder that holds one folder per student, with notebooks at any depth in it.
 
     Args:
         folder: FOLDER/STUDENT/….ipynb; nbgrader's FOLDER/STUDENT/ASSIGNMENT/….ipynb is a case of it.
         sources: dictionary from the name of an assignment to its source notebook.
+
     Returns:
         List of Submission, for every student one per assignment that anybody handed in.
     """
@@ -49,17 +50,18 @@ def find_submissions(folder, sources):
     return complete
 
 
-def _ids(folders):
+def _ids(folders: Sequence[Path]) -> list[str]:
     """A student is named by the folder; letters that nbgrader cannot have in a name become an underscore."""
-    ids = []
+    ids: list[str] = []
     for folder in folders:
         name = re.sub(r"[^\w.@ -]", "_", folder.name).strip()
         ids.append(name if name not in ids else f"{name}_{len(ids)}")
     return ids
 
 
-def _of_one_student(student, folder, sources):
-    submissions, others = {}, []
+def _of_one_student(student: str, folder: Path, sources: Mapping[str, nbformat.NotebookNode]) -> list[Submission]:
+    submissions: dict[str, Submission] = {}
+    others: list[str] = []
     paths = [path for path in folder.rglob("*") if path.is_file() and not _is_hidden(path.relative_to(folder))]
     # The right name counts most, then the newest file.
     for path in sorted(paths, key=lambda path: (path.stem in sources, path.stat().st_mtime), reverse=True):
@@ -74,7 +76,7 @@ def _of_one_student(student, folder, sources):
             submissions[submission.assignment] = submission
             submission.remarks += earlier.remarks if earlier else []
     unknown = submissions.pop("", None)
-    if unknown:
+    if unknown and unknown.path:
         others.append(f"{unknown.path.name} ({'; '.join(unknown.remarks)})")
     if not submissions or others:
         note = [f"not recognised: {', '.join(sorted(others))}"] if others else ["the folder is empty"]
@@ -85,11 +87,11 @@ def _of_one_student(student, folder, sources):
     return list(submissions.values())
 
 
-def _is_hidden(path):
+def _is_hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def _read(student, path, sources):
+def _read(student: str, path: Path, sources: Mapping[str, nbformat.NotebookNode]) -> Submission:
     """Recognise a file by its cells first, then by its name."""
     by_folder = path.parent.name if path.parent.name in sources else ""
     named = path.stem if path.stem in sources else by_folder
@@ -100,8 +102,8 @@ def _read(student, path, sources):
     except Exception as error:  # whatever a file may hold
         reason = f"{path.name} cannot be read as a notebook: {str(error).splitlines()[0][:120]}"
         return Submission(student, named, path, None, "not a notebook", [reason])
-    overlap = {name: len(ids & set(_grader_cells(source))) for name, source in sources.items()}
-    best = max(overlap, key=overlap.get)
+    overlap = {name: len(ids & set(grader_cells(source))) for name, source in sources.items()}
+    best = max(overlap, key=overlap.__getitem__)
     assignment = best if overlap[best] else named
     submission = Submission(student, assignment, path, notebook)
     if not assignment:
@@ -113,9 +115,9 @@ def _read(student, path, sources):
     return submission
 
 
-def _clean(cell):
+def _clean(cell: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """The cell as it counts: its text, its pictures, its name. What else a file holds may well be invalid."""
-    clean = _CELLS.get(cell.cell_type, nbformat.v4.new_raw_cell)(str(cell.source))
+    clean = NEW_CELLS.get(cell.cell_type, nbformat.v4.new_raw_cell)(str(cell.source))
     metadata = cell.get("metadata", {}).get("nbgrader")
     if isinstance(metadata, dict):
         clean.metadata["nbgrader"] = metadata
@@ -124,41 +126,6 @@ def _clean(cell):
     return clean
 
 
-def _grader_cells(notebook):
+def grader_cells(notebook: nbformat.NotebookNode) -> dict[str, nbformat.NotebookNode]:
+    """Return the cells that nbgrader knows, by their names."""
     return {cell.metadata.nbgrader.grade_id: cell for cell in notebook.cells if "nbgrader" in cell.metadata}
-
-
-def mend(submission, released):
-    """Put back what nbgrader needs: lost cells (as they were handed out), the metadata of the others, each cell once.
-
-    Args:
-        submission: its notebook is changed in place, and its remarks name the cells that were lost.
-        released: the student version of the assignment.
-    """
-    cells = submission.notebook.cells
-    wanted = _grader_cells(released)
-    by_text = {(cell.cell_type, cell.source): name for name, cell in wanted.items()}
-    present = {}
-    for number, cell in reversed(list(enumerate(cells))):  # of two copies the later one counts, as in nbgrader
-        name = cell.metadata.pop("nbgrader", {}).get("grade_id")
-        if name not in wanted:  # a tool that drops metadata leaves the text
-            name = by_text.get((cell.cell_type, cell.source))
-        if name and name not in present:
-            if cell.cell_type != wanted[name].cell_type:
-                cell = cells[number] = _CELLS[wanted[name].cell_type](cell.source)
-            cell.metadata["nbgrader"] = copy.deepcopy(wanted[name].metadata.nbgrader)
-            present[name] = cell
-    position, lost = 0, []
-    for name, original in wanted.items():
-        if name in present:
-            position = next(number for number, cell in enumerate(cells) if cell is present[name]) + 1
-            continue
-        lost.append(name)
-        # A lost answer may stand in a cell of the student's own, which the empty one would overrule.
-        if original.cell_type != "code" or not is_solution(original):
-            cells.insert(position, copy.deepcopy(original))
-            position += 1
-    if lost:
-        submission.remarks.append(f"lost its cells: {', '.join(lost)}")
-    for number, cell in enumerate(cells):  # a cell put back may have the id of another
-        cell["id"] = f"cell-{number:03d}"

@@ -1,10 +1,18 @@
 """The course runner: finds the notebooks, runs them headless, reports on them, saves their outputs.
 
-Command line: `python -m vaelib.tools.runner --help`. Needs the extra `course`: `pip install vaelib[course]`.
+notebooks      which notebooks there are, their titles and parameters
+parameters     the parameters that the command line gives
+execution      run one notebook in a kernel of its own
+evidence       what an executed notebook says of itself: claims, figures, data, which code of the widgets it shows
+running        run the chosen notebooks one after the other
+report         the course report, as JSON and HTML
+saving         put outputs back into the notebooks
+sweep          run one notebook over a grid of parameters (with sweep_runs, sweep_worker, sweep_results)
+options        the words of the command line
+
+On the command line: `python -m vaelib.tools.runner --help`. Needs the extra `course`: `pip install vaelib[course]`.
 """
 
-from vaelib.tools.runner.execution import execute
-from vaelib.tools.runner.notebooks import CourseError, Notebook, choose, find_notebooks, parse_parameter
-from vaelib.tools.runner.report import write_report
+import lazy_loader
 
-__all__ = ["CourseError", "Notebook", "choose", "execute", "find_notebooks", "parse_parameter", "write_report"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

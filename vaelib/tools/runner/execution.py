@@ -1,31 +1,37 @@
 """Run one notebook in a kernel of its own, watch its memory, and say what came of it."""
 
 import contextlib
+import functools
 import logging
 import os
-import re
 import signal
-import sys
 import tempfile
-import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import nbformat
 import papermill
-import psutil
-from ipykernel.kernelspec import get_kernel_dict
-from jupyter_client.kernelspec import KernelSpec
-from jupyter_client.manager import AsyncKernelManager
 from papermill.exceptions import PapermillExecutionError
 
-from vaelib.tools.runner.notebooks import Notebook, collect_evidence
+from vaelib.files import replace_file
+from vaelib.tools.kernels import KernelProcess, watched_kernel
+from vaelib.tools.processes import on_signals
+from vaelib.tools.runner.evidence import collect_evidence, hash_widgets, record_widgets
+from vaelib.tools.runner.notebooks import Notebook
 
-_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
-# TensorFlow writes to stderr from C, into the cells' outputs: these two silence it.
-_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
+KERNEL_START = 600  # seconds: a machine may be busy
 
 
-def execute(notebook, parameters, output, *, timeout=None, on_cell=lambda: None):
+def execute(
+    notebook: Notebook,
+    parameters: dict[str, Any],
+    output: str | os.PathLike,
+    *,
+    timeout: float | None = None,
+    on_cell: Callable[[], object] = lambda: None,
+) -> dict[str, Any]:
     """Run one notebook from its own folder and write the executed copy.
 
     Args:
@@ -41,39 +47,35 @@ def execute(notebook, parameters, output, *, timeout=None, on_cell=lambda: None)
     output = Path(output).resolve()
     output.parent.mkdir(parents=True, exist_ok=True)
     output.unlink(missing_ok=True)
+    process, started, widgets = KernelProcess(), time.monotonic(), hash_widgets()
     logging.getLogger("papermill").setLevel(logging.CRITICAL)  # what it would say stands in the report
-    process, log, started, failure = KernelProcess(), tempfile.TemporaryFile(), time.monotonic(), None
-    try:
-        with _ctrl_c_kills(process):
-            papermill.execute_notebook(
-                _no_template(notebook.path.resolve()),
-                _no_template(output),
-                parameters,
-                kernel_name="python3",
-                language="python",
-                progress_bar=False,
-                cwd=notebook.path.resolve().parent,
-                execution_timeout=timeout,
-                kernel_manager_class=type("WatchedKernel", (CourseKernel,), {"process": process, "messages": log}),
-                on_cell_start=lambda **_: process.sample(),
-                on_cell_executed=lambda **_: on_cell(),
-            )
-    except (Exception, KeyboardInterrupt) as error:
-        failure = error
-    finally:
-        process.kill()
-    if process.unwanted:
-        failure = KeyboardInterrupt()
-    seconds = time.monotonic() - started
-    executed = Notebook(output).content
+    with tempfile.TemporaryFile() as messages:
+        run = functools.partial(
+            papermill.execute_notebook,
+            _no_template(notebook.path.resolve()),
+            _no_template(output),
+            parameters,
+            kernel_name="python3",
+            language="python",
+            progress_bar=False,
+            cwd=notebook.path.resolve().parent,
+            start_timeout=KERNEL_START,
+            execution_timeout=timeout,
+            kernel_manager_class=watched_kernel(process, messages),
+            on_cell_start=lambda **_: process.sample(),
+            on_cell_executed=lambda **_: on_cell(),
+        )
+        failure = _failure_of(run, process)
+        seconds = time.monotonic() - started
+        executed = Notebook(output).content
+        messages.seek(0)
+        said = messages.read().decode(errors="replace")
+    if output.exists():
+        record_widgets(executed, widgets)
+        with replace_file(output) as half:
+            nbformat.write(executed, half)
     evidence = collect_evidence(executed)
-    with log:
-        log.seek(0)
-        error = None if failure is None else _describe(failure, executed, log.read().decode(errors="replace"))
-    broken = [claim["text"] for claim in evidence["claims"] if not claim["passed"]]
-    if error is None and broken:  # a claim that failed is a failure, even where a cell caught its error
-        message = f"{len(broken)} failed and did not stop the notebook: {'; '.join(broken)}"
-        error = {"cell": None, "execution_count": None, "name": "ClaimError", "message": message, "traceback": ""}
+    error = _describe(failure, executed, said) if failure is not None else _broken_claims(evidence["claims"])
     interrupted = isinstance(failure, KeyboardInterrupt)
     return {
         "name": notebook.name,
@@ -89,125 +91,41 @@ def execute(notebook, parameters, output, *, timeout=None, on_cell=lambda: None)
     }
 
 
-class CourseKernel(AsyncKernelManager):
-    """A kernel of the interpreter that runs the course, whatever kernels this machine has installed."""
-
-    process = None
-    messages = None
-
-    @property
-    def kernel_spec(self):
-        """`python -m ipykernel_launcher` of this very interpreter."""
-        spec = get_kernel_dict()
-        spec["argv"] = [sys.executable, *spec["argv"][1:]]
-        return KernelSpec(**spec)
-
-    async def start_kernel(self, **kwargs):
-        """Start, with figures shown in their cells and TensorFlow quiet, and watch the memory."""
-        inline = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
-        env = {**_QUIET, **kwargs.get("env", os.environ), **inline}
-        # The kernel runs in the notebook's folder: a relative folder must mean what it means here.
-        env |= {name: os.path.abspath(env[name]) for name in ("VAELIB_DATA", "VAELIB_CACHE") if env.get(name)}
-        kwargs["env"] = env
-        # What the kernel says outside its cells is noise, unless it dies: then it is all there is.
-        await super().start_kernel(**kwargs, stderr=self.messages)
-        self.process.watch(self.provisioner.pid)
-
-    async def shutdown_kernel(self, now=False, restart=False):
-        """Take the last measurement while the process still is there."""
-        self.process.sample()
-        await super().shutdown_kernel(now=now, restart=restart)
-
-
-class KernelProcess:
-    """Watches a kernel: `peak` is its largest resident memory, with its children, in bytes.
-
-    Samples before each cell and twice a second. Linux keeps a process's own high-water mark: there no short peak
-    is missed.
-    """
-
-    def __init__(self):
-        self.peak = 0
-        self.unwanted = False
-        self._process = None
-        self._done = threading.Event()
-
-    def watch(self, pid):
-        """Start to sample the process."""
-        self._process = psutil.Process(pid)
-        threading.Thread(target=self._run, daemon=True).start()
-        if self.unwanted:
-            self.kill()
-
-    def kill(self):
-        """Stop to sample, and end the kernel and its children where they still run."""
-        self._done.set()
-        try:
-            family = [self._process, *self._process.children(recursive=True)] if self._process else []
-        except psutil.Error:  # the kernel has ended by itself, as it should
-            return
-        for process in family:
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-
-    def sample(self):
-        """Measure now."""
-        if self._process is None:
-            return
-        try:
-            family = [self._process, *self._process.children(recursive=True)]
-            self.peak = max(self.peak, _high_water_mark(self._process.pid), sum(map(_resident, family)))
-        except psutil.Error:  # the kernel has ended
-            pass
-
-    def _run(self):
-        self.sample()
-        while not self._done.wait(0.5):
-            self.sample()
+def _failure_of(run: Callable[[], object], process: KernelProcess) -> BaseException | None:
+    """Run; return what stopped it, None where it came to its end."""
+    failure: BaseException | None = None
+    try:
+        with _ctrl_c_kills(process):
+            run()
+    except (Exception, KeyboardInterrupt) as error:
+        failure = error
+    finally:
+        process.kill()
+    return KeyboardInterrupt() if process.unwanted else failure
 
 
 @contextlib.contextmanager
-def _ctrl_c_kills(process):
+def _ctrl_c_kills(process: KernelProcess) -> Iterator[None]:
     """Let Ctrl-C end the kernel, and so the notebook, in good order; a second one ends the runner.
 
     A KeyboardInterrupt would strike anywhere in the client's event loop, and may leave a kernel behind.
     """
 
-    def on_interrupt(signum, frame):
+    def on_interrupt(number: int, frame: Any) -> None:
         if process.unwanted:
             raise KeyboardInterrupt
         process.unwanted = True
         process.kill()
 
-    if threading.current_thread() is not threading.main_thread():  # signals go to the main thread only
+    with on_signals(on_interrupt, signal.SIGINT):
         yield
-        return
-    before = signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
-def _resident(process):
-    try:
-        return process.memory_info().rss
-    except psutil.Error:  # a child that has just ended
-        return 0
-
-
-def _high_water_mark(pid):
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:  # not Linux, or ended
-        return 0
-    found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
-    return int(found[1]) * 1024 if found else 0
-
-
-def _describe(failure, executed, log):
+def _describe(failure: BaseException, executed: nbformat.NotebookNode, said: str) -> dict[str, Any]:
     """Where and why a notebook failed, in plain text."""
-    name, message, traceback = type(failure).__name__, str(failure), log[-10_000:]
+    from nbconvert.filters import strip_ansi  # costs an eighth of a second, so only where something failed
+
+    name, message, traceback = type(failure).__name__, str(failure), said[-10_000:]
     if isinstance(failure, PapermillExecutionError):
         name, message, traceback = failure.ename, failure.evalue, "\n".join(failure.traceback)
     elif isinstance(failure, KeyboardInterrupt):
@@ -220,9 +138,18 @@ def _describe(failure, executed, log):
         if candidate.cell_type == "code" and candidate.metadata.get("papermill", {}).get("start_time"):
             cell, count = position, candidate.execution_count
     plain = {"name": name, "message": message, "traceback": traceback}
-    return {"cell": cell, "execution_count": count, **{key: _ANSI.sub("", text) for key, text in plain.items()}}
+    return {"cell": cell, "execution_count": count, **{key: strip_ansi(text) for key, text in plain.items()}}
 
 
-def _no_template(path):
+def _broken_claims(claims: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """A claim that failed is a failure, even where a cell caught its error."""
+    broken = [claim["text"] for claim in claims if not claim["passed"]]
+    if not broken:
+        return None
+    message = f"{len(broken)} failed and did not stop the notebook: {'; '.join(broken)}"
+    return {"cell": None, "execution_count": None, "name": "ClaimError", "message": message, "traceback": ""}
+
+
+def _no_template(path: Path) -> str:
     """A path that papermill takes as it is: braces would be filled in with parameters."""
     return str(path).replace("{", "{{").replace("}", "}}")

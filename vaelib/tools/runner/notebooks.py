@@ -1,14 +1,13 @@
-"""The notebooks of a course: which there are, which parameters they have, what an executed one says."""
+"""The notebooks of a course: which there are, and which parameters they have."""
 
 import ast
-import difflib
+import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import nbformat
-
-from vaelib.mime import CLAIM_MIME, DATA_MIME, FIGURE_MIME
 
 
 class CourseError(ValueError):
@@ -22,12 +21,12 @@ class Notebook:
     path: Path
 
     @property
-    def name(self):
+    def name(self) -> str:
         """File name without `.ipynb`, such as `06_vae_in_keras`."""
         return self.path.stem
 
     @cached_property
-    def content(self):
+    def content(self) -> nbformat.NotebookNode:
         """The parsed file; an empty notebook where there is none, or a broken one."""
         try:
             return nbformat.read(self.path, as_version=4)
@@ -35,7 +34,7 @@ class Notebook:
             return nbformat.v4.new_notebook()
 
     @cached_property
-    def title(self):
+    def title(self) -> str:
         """The first heading, or the name."""
         for cell in self.content.cells:
             for line in cell.source.splitlines() if cell.cell_type == "markdown" else ():
@@ -44,7 +43,7 @@ class Notebook:
         return self.name
 
     @cached_property
-    def parameters(self):
+    def parameters(self) -> dict[str, str]:
         """Parameters in the order of the cell tagged `parameters`, name to default, as source text."""
         tagged = (cell for cell in self.content.cells if "parameters" in cell.metadata.get("tags", []))
         cell = next(tagged, None)
@@ -52,31 +51,37 @@ class Notebook:
             statements = ast.parse(cell.source).body if cell else []
         except SyntaxError:  # shown when the notebook runs
             return {}
-        found = {}
-        for statement in statements:
-            if isinstance(statement, ast.AnnAssign) and statement.value is not None:
-                targets = [statement.target]
-            else:
-                targets = statement.targets if isinstance(statement, ast.Assign) else []
-            for target in targets:
-                if isinstance(target, ast.Name):
-                    found[target.id] = ast.unparse(statement.value)
-        return found
+        return {name: default for statement in statements for name, default in _assigned(statement)}
 
     @property
-    def num_code_cells(self):
+    def num_code_cells(self) -> int:
         """How many cells a kernel has to run."""
         return sum(cell.cell_type == "code" and bool(cell.source.strip()) for cell in self.content.cells)
 
-    def answers_to(self, wanted):
-        """Whether a reader may mean this notebook by `6`, `06`, its name, its file name or its path."""
+    def answers_to(self, wanted: str) -> bool:
+        """Return whether a reader may mean this notebook by `6`, `06`, its name, its file name or its path."""
         number = self.name.split("_")[0]
         names = {self.name, self.path.name, str(self.path), number}
         return wanted in names or (wanted.isdecimal() and number.isdecimal() and int(wanted) == int(number))
 
 
-def find_notebooks(folder):
-    """All notebooks in a folder, in the order of their file names.
+def _assigned(statement: ast.stmt) -> list[tuple[str, str]]:
+    """The names that a statement gives a value, each with the value's source text."""
+    targets: list[ast.expr]
+    if isinstance(statement, ast.AnnAssign):
+        targets = [statement.target]
+    elif isinstance(statement, ast.Assign):
+        targets = statement.targets
+    else:
+        return []
+    if statement.value is None:
+        return []
+    value = ast.unparse(statement.value)
+    return [(target.id, value) for target in targets if isinstance(target, ast.Name)]
+
+
+def find_notebooks(folder: str | os.PathLike) -> list[Notebook]:
+    """Return all notebooks in a folder, in the order of their file names.
 
     Raises:
         CourseError: when the folder does not exist or holds no notebook.
@@ -91,12 +96,13 @@ def find_notebooks(folder):
     return [Notebook(path) for path in found]
 
 
-def choose(notebooks, wanted):
-    """The notebooks that `wanted` names, in course order; all of them when it names none.
+def choose(notebooks: Sequence[Notebook], wanted: Iterable[str]) -> list[Notebook]:
+    """Return the notebooks that `wanted` names, in course order; all of them when it names none.
 
     Raises:
         CourseError: when a name fits no notebook, or more than one.
     """
+    wanted = list(wanted)
     chosen = set()
     for name in wanted:
         fitting = [notebook for notebook in notebooks if notebook.answers_to(name)]
@@ -106,63 +112,3 @@ def choose(notebooks, wanted):
             raise CourseError(f"{problem}. Choose from: {names}.")
         chosen.add(fitting[0].path)
     return [notebook for notebook in notebooks if not wanted or notebook.path in chosen]
-
-
-def parse_parameter(text):
-    """Split `name=value`; the value is a Python literal, `true`, `false`, `null`, `inf`, `nan`, or else a string.
-
-    Raises:
-        CourseError: when there is no `=`, or no Python name before it.
-    """
-    name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier():
-        raise CourseError(f"A parameter is given as name=value; received '{text}'.")
-    for read in (ast.literal_eval, {"true": True, "false": False, "null": None}.__getitem__, float):
-        try:
-            parsed = read(value.strip())
-        except (ValueError, SyntaxError, KeyError, MemoryError, RecursionError):
-            continue
-        # Of what Python can write down, a notebook is given what JSON can write down too.
-        return name, list(parsed) if isinstance(parsed, tuple) else parsed
-    return name, value
-
-
-def assign_parameters(chosen, parameters):
-    """Give each chosen notebook those of the parameters that it has.
-
-    Returns:
-        dict of notebook name to its parameters.
-
-    Raises:
-        CourseError: when a parameter belongs to none of the chosen notebooks.
-    """
-    for name in parameters:
-        if any(name in notebook.parameters for notebook in chosen):
-            continue
-        known = [f"{notebook.name} has {', '.join(notebook.parameters) or 'none'}" for notebook in chosen]
-        similar = difflib.get_close_matches(name, {p for notebook in chosen for p in notebook.parameters}, 1)
-        which = chosen[0].name if len(chosen) == 1 else "None of the chosen notebooks"
-        hint = f" Did you mean '{similar[0]}'?" if similar else ""
-        has = "has no" if len(chosen) == 1 else "has a"
-        raise CourseError(f"{which} {has} parameter '{name}'.{hint} Parameters: {'; '.join(known)}.")
-    return {
-        notebook.name: {name: value for name, value in parameters.items() if name in notebook.parameters}
-        for notebook in chosen
-    }
-
-
-def collect_evidence(notebook):
-    """What the cells of an executed notebook recorded: claims, figures with their units, data sources."""
-    claims, figures, units, data = [], {}, {}, []
-    for cell in notebook.cells:
-        for output in cell.get("outputs", ()):
-            copies = output.get("data", {})
-            if CLAIM_MIME in copies:
-                claims.append({k: copies[CLAIM_MIME].get(k) for k in ("text", "passed", "difference", "tolerance")})
-            if FIGURE_MIME in copies:
-                figure = copies[FIGURE_MIME]
-                figures[figure["name"]], units[figure["name"]] = figure["value"], figure.get("unit", "")
-            if DATA_MIME in copies:
-                source = {key: copies[DATA_MIME].get(key) for key in ("name", "origin", "stand_in")}
-                data += [source] if source not in data else []
-    return {"data": data, "claims": claims, "figures": figures, "units": units}

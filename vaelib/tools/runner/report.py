@@ -1,13 +1,16 @@
 """The course report: one JSON file for machines, one HTML page for people, from the same numbers."""
 
-import json
-import math
+import os
 import platform
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
 import vaelib
+from vaelib.files import replace_file
+from vaelib.tools.results import write_json
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -71,12 +74,14 @@ pre { background: #f5f5f5; padding: .75rem; overflow-x: auto; font-size: 13px; }
 """
 
 
-def write_report(folder, results, not_run=()):
+def write_report(
+    folder: str | os.PathLike, results: Sequence[dict[str, Any]], not_run: Sequence[str] = ()
+) -> dict[str, Any]:
     """Write `report.json` and `report.html`.
 
     Args:
         folder: where the executed copies are.
-        results: list of what `execute` returned, in the order of the course.
+        results: what `execute` returned, in the order of the course.
         not_run: names of the notebooks that an interrupt left out.
 
     Returns:
@@ -94,40 +99,46 @@ def write_report(folder, results, not_run=()):
         "python": platform.python_version(),
         "platform": platform.platform(),
     }
-    folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(_plain(report), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    (folder / "report.json").write_text(text, encoding="utf-8")
+    write_json(folder / "report.json", report)
     environment = jinja2.Environment(autoescape=True, trim_blocks=True)
     environment.filters.update(number=_number, place=place)
     page = environment.from_string(_PAGE).render(ordered=sorted(results, key=lambda nb: nb["passed"]), **report)
-    (folder / "report.html").write_text(page, encoding="utf-8")
+    with replace_file(folder / "report.html") as half:
+        half.write_text(page, encoding="utf-8")
     return report
 
 
-def headline(results):
-    """How many notebooks passed and how many claims held."""
+def headline(results: Sequence[dict[str, Any]]) -> str:
+    """Return how many notebooks passed and how many claims held, in words."""
     claims = [claim for result in results for claim in result["claims"]]
     passed, held = sum(result["passed"] for result in results), sum(claim["passed"] for claim in claims)
     return f"{passed} of {len(results)} notebooks passed; {held} of {len(claims)} claims held"
 
 
-def place(error):
-    """One line that says where a notebook failed and why."""
+def result_line(label: str, result: dict[str, Any], width: int) -> str:
+    """Return one line on a run for the terminal; a second one says why it failed.
+
+    Args:
+        label: what ran.
+        result: what `execute` returned.
+        width: of the longest label.
+    """
+    claims = result["claims"]
+    held = sum(claim["passed"] for claim in claims)
+    counted = f"{held} claim{'' if held == 1 else 's'}" if held == len(claims) else f"{held} of {len(claims)} claims"
+    line = (
+        f"{'✓' if result['passed'] else '✗'} {label:{width}}   {result['status']:11} "
+        f"{result['seconds']:7.1f} s   {counted:>15}   {result['peak_rss_mb']:6.0f} MB"
+    )
+    return line if result["passed"] else f"{line}\n    {place(result['error'])}"
+
+
+def place(error: dict[str, Any]) -> str:
+    """Return one line that says where a notebook failed and why."""
     count = f" (In [{error['execution_count']}])" if error["execution_count"] else ""
     where = f"cell {error['cell']}{count}: " if error["cell"] else ""
     return f"{where}{error['name']}: {error['message'].strip()}"
 
 
-def _number(value, digits):
+def _number(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:.{digits}g}" if isinstance(value, float) else str(value)
-
-
-def _plain(value):
-    """The same with every number that JSON cannot hold as its name: a parameter may be infinite."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value if isinstance(value, str | int | float | bool | None) else str(value)

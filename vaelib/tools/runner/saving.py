@@ -2,17 +2,21 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import nbformat
+
+from vaelib.files import replace_file
 
 _WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 _KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
-def refusal(result, allow_stand_in=False):
-    """Why the outputs of a run must not be saved, as a sentence; None when they may be."""
+def refusal(result: dict[str, Any], allow_stand_in: bool = False) -> str | None:
+    """Return why the outputs of a run must not be saved, as a sentence; None when they may be."""
     if not result["passed"]:
-        return f"{result['name']} is left as it was: it {result['status']}."
+        what = "was interrupted" if result["status"] == "interrupted" else "failed"
+        return f"{result['name']} is left as it was: it {what}."
     stand_ins = [source["name"] for source in result["data"] if source["stand_in"]]
     if stand_ins and not allow_stand_in:
         return (
@@ -22,7 +26,7 @@ def refusal(result, allow_stand_in=False):
     return None
 
 
-def save_outputs(path, executed):
+def save_outputs(path: str | os.PathLike, executed: str | os.PathLike) -> None:
     """Write the outputs of an executed copy, run with default parameters, into the notebook itself.
 
     Sources, cell ids and metadata stay as they are. Execution counts run from 1; widgets, which a page without a
@@ -49,14 +53,13 @@ def save_outputs(path, executed):
     notebook.metadata["kernelspec"] = dict(_KERNELSPEC)
     notebook.metadata.setdefault("language_info", {"name": "python"})
     nbformat.validate(notebook)
-    half = path.with_name(f".{path.name}.part")
-    nbformat.write(notebook, half)
-    os.replace(half, path)  # whole or not at all
+    with replace_file(path) as half:
+        nbformat.write(notebook, half)
 
 
-def _tidy(outputs, count):
+def _tidy(outputs: list[nbformat.NotebookNode], count: int | None) -> list[nbformat.NotebookNode]:
     """Without widgets, adjacent pieces of one stream joined: where they split is chance."""
-    tidy = []
+    tidy: list[nbformat.NotebookNode] = []
     for output in outputs:
         if _WIDGET_MIME in output.get("data", {}):
             continue

@@ -1,22 +1,27 @@
 """What a sweep leaves behind: a table with a row per run, and a picture of every figure over the swept parameters."""
 
-import csv
 import json
 import math
-import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from vaelib.files import replace_file
 from vaelib.teaching.palette import CLASS_COLOURS
+from vaelib.tools.results import write_csv
 from vaelib.tools.runner.report import place
+from vaelib.tools.runner.sweep_runs import Run
 
 COLUMNS = 3
 MEASURES = {"seconds": ("seconds", ""), "peak_rss_mb": ("peak memory", "MB")}
 
 
-def write_csv(output, runs):
+def write_table(output: Path, runs: Sequence[Run]) -> None:
     """Write results.csv: a row per run of the grid, empty where it has not been run.
 
     Columns: the parameters; passed, seconds, peak_memory_mb; every recorded figure with its unit; error and run, the
@@ -24,7 +29,7 @@ def write_csv(output, runs):
     """
     results = [run.result() or {} for run in runs]
     parameters = list(runs[0].parameters)
-    figures = {}  # name to column, in the order of the notebook
+    figures: dict[str, str] = {}  # name to column, in the order of the notebook
     for result in results:
         for name in result.get("figures", {}):
             unit = result["units"].get(name)
@@ -38,14 +43,15 @@ def write_csv(output, runs):
             *(result.get("figures", {}).get(name, "") for name in figures),
             place(result["error"]) if result.get("error") else "", run.folder.name,
         ])  # fmt: skip
-    output.mkdir(parents=True, exist_ok=True)
-    half = output / "results.csv.part"
-    with open(half, "w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([header, *rows])
-    os.replace(half, output / "results.csv")
+    write_csv(output / "results.csv", header, rows)
 
 
-def draw(path, grid, runs, title):
+def draw(
+    path: Path,
+    grid: Mapping[str, Sequence],
+    runs: Sequence[tuple[dict[str, Any], dict[str, Any] | None]],
+    title: str,
+) -> tuple[str | None, str | None]:
     """Draw one panel per figure: dots are runs, lines their mean.
 
     Across goes the first parameter that has several values, seeds last; colour tells the second. Any further one, such
@@ -60,10 +66,7 @@ def draw(path, grid, runs, title):
     Returns:
         (across, by): the names of the two parameters, None where there is none.
     """
-    swept = sorted((name for name, values in grid.items() if len(values) > 1), key=lambda name: name == "seed")
-    across = swept[0] if swept else next(iter(grid), None)
-    by = swept[1] if len(swept) > 1 and swept[1] != "seed" else None
-    rest = [name for name in swept if name not in (across, by)]
+    across, by, rest = _roles(grid)
     passed = [(parameters, result) for parameters, result in runs if result and result["passed"]]
     panels = {name: (name, result["units"].get(name, "")) for _, result in passed for name in result["figures"]}
     panels |= MEASURES
@@ -72,7 +75,8 @@ def draw(path, grid, runs, title):
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
     for ax, (key, (name, unit)) in zip(axes, panels.items(), strict=False):
-        _panel(ax, key, grid, across, by, passed)
+        measured = [(parameters, _value(result, key)) for parameters, result in passed]
+        _panel(ax, grid, across, by, [(parameters, value) for parameters, value in measured if value is not None])
         ax.set_title(name if len(name) < 45 else name[:42] + "…", fontsize=10, loc="left")
         ax.set(xlabel=across or "", ylabel=unit)
         ax.spines[["top", "right"]].set_visible(False)
@@ -82,24 +86,40 @@ def draw(path, grid, runs, title):
         axes[0].legend(title=by, fontsize=8, title_fontsize=8)
     means = f"; lines: means over {', '.join(rest)}" if rest else ""
     figure.suptitle(f"{title}: {len(passed)} of {len(runs)} runs passed; dots: runs{means}", fontsize=11)
-    half = path.with_name(path.name + ".part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(half, format="png")
-    os.replace(half, path)
+    with replace_file(path) as half:
+        figure.savefig(half, format="png")
     return across, by
 
 
-def _panel(ax, key, grid, across, by, passed):
-    values = grid.get(across, [None])
+def _roles(grid: Mapping[str, Sequence]) -> tuple[str | None, str | None, list[str]]:
+    """The parameter that goes across, the one that colour tells, and the rest."""
+    swept = sorted((name for name, values in grid.items() if len(values) > 1), key=lambda name: name == "seed")
+    across = swept[0] if swept else next(iter(grid), None)
+    by = swept[1] if len(swept) > 1 and swept[1] != "seed" else None
+    return across, by, [name for name in swept if name not in (across, by)]
+
+
+def _value(result: dict[str, Any], key: str) -> float | None:
+    return result[key] if key in MEASURES else result["figures"].get(key)
+
+
+def _panel(
+    ax: Axes,
+    grid: Mapping[str, Sequence],
+    across: str | None,
+    by: str | None,
+    measured: Sequence[tuple[dict[str, Any], float]],
+) -> None:
+    """Draw one figure: a series for each value of `by`, from (parameters, value) of each run."""
+    values = grid[across] if across else [None]
     numeric = all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values)
     places = dict(zip(map(repr, values), values if numeric else range(len(values)), strict=True))
     for i, series in enumerate(grid[by] if by else [None]):
         colour = CLASS_COLOURS[i % len(CLASS_COLOURS)]
-        points = {}
-        for parameters, result in passed:
-            value = result["figures"].get(key) if key not in MEASURES else result[key]
-            if value is not None and (by is None or repr(parameters[by]) == repr(series)):
-                points.setdefault(places[repr(parameters.get(across))], []).append(value)
+        points: dict[float, list[float]] = {}
+        for parameters, value in measured:
+            if by is None or repr(parameters[by]) == repr(series):
+                points.setdefault(places[repr(parameters[across] if across else None)], []).append(value)
         x = sorted(points)
         ax.plot([at for at in x for _ in points[at]], [v for at in x for v in points[at]], "o", color=colour, ms=4)
         ax.plot(x, [np.mean(points[at]) for at in x], color=colour, lw=1.5, label=str(series))

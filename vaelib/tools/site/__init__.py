@@ -1,9 +1,13 @@
 """The course as a static site: pages that need no network, no server and no kernel.
 
-Command line: `python -m vaelib.tools.site --help`. Needs the extras: `pip install vaelib[course,site]`.
+sources    which copy of each notebook a page is made from
+page       one notebook as one page (text: its text cells; outputs: those of its code; widgets: what moves on it)
+build      write the pages, and what they load
+mathjax    MathJax as files
+
+On the command line: `python -m vaelib.tools.site --help`. Needs the extras: `pip install vaelib[course,site]`.
 """
 
-from vaelib.tools.site.build import build_site
-from vaelib.tools.site.sources import Source, find_sources
+import lazy_loader
 
-__all__ = ["Source", "build_site", "find_sources"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -2,35 +2,27 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vaelib.tools.runner.notebooks import CourseError
-from vaelib.tools.site.build import build_site
-from vaelib.tools.site.sources import find_sources
+if TYPE_CHECKING:  # nbconvert and more: only where a site is built
+    from vaelib.tools.site.sources import Source
 
 RUNS = Path("build/site-runs")
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
         Exit status: 0 when the site is whole, 1 when a notebook failed in its run, 2 for a request that makes no sense.
     """
-    parser = argparse.ArgumentParser(
-        prog="python -m vaelib.tools.site",
-        description="Make the course's static site. Pages come from executed copies with the default parameters "
-        "(build/course, from `make course`) where they fit, otherwise from the notebooks themselves.",
-    )
-    parser.add_argument("--notebooks", type=Path, default=Path("notebooks"), metavar="DIR", help="default: %(default)s")
-    parser.add_argument("--course", type=Path, default=Path("build/course"), metavar="DIR", help="default: %(default)s")
-    parser.add_argument("--output", type=Path, default=Path("build/site"), metavar="DIR", help="default: %(default)s")
-    parser.add_argument(
-        "--run", choices=("needed", "all", "none"), default="needed",
-        help="which notebooks to run first, into build/site-runs: those whose explorers (or outputs altogether) exist "
-        "in no executed copy, all that have no executed copy, or none, where an explorer then stands still",
-    )  # fmt: skip
-    options = parser.parse_args(argv)
+    options = _parser().parse_args(argv)
+    from vaelib.tools.runner.notebooks import CourseError
+    from vaelib.tools.site.build import build_site
+    from vaelib.tools.site.sources import find_sources
+
     try:
         sources = find_sources(options.notebooks, (options.course, RUNS))
         failed = _run([s for s in sources if s.executed is None and (s.needs_run or options.run == "all")], options.run)
@@ -46,11 +38,35 @@ def main(argv=None):
     return int(failed)
 
 
-def _run(sources, wanted):
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m vaelib.tools.site",
+        description="Write the course as web pages that need no network. A page shows the executed copy of its "
+        "notebook where one fits, from `make course` or from an earlier build; otherwise the notebook itself.",
+    )
+    parser.add_argument(
+        "--notebooks", type=Path, default=Path("notebooks"), metavar="DIR", help="the lessons; default: %(default)s"
+    )
+    parser.add_argument(
+        "--course", type=Path, default=Path("build/course"), metavar="DIR",
+        help="executed copies of them; default: %(default)s",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", type=Path, default=Path("build/site"), metavar="DIR", help="the pages; default: %(default)s"
+    )
+    parser.add_argument(
+        "--run", choices=("needed", "all", "none"), default="needed",
+        help=f"which notebooks without a fitting copy to run first, into {RUNS}: those whose page needs one, for its "
+        "explorers or for any outputs at all (needed, the default), all of them, or none: explorers then stand still",
+    )  # fmt: skip
+    return parser
+
+
+def _run(sources: Sequence["Source"], wanted: str) -> bool:
     """Run what is to be run; say so, for it takes minutes. Return whether one failed."""
     if wanted == "none" or not sources:
         return False
-    from vaelib.tools.runner import execute  # papermill: only where something runs
+    from vaelib.tools.runner.execution import execute  # papermill: only where something runs
 
     failed = False
     for source in sources:

@@ -1,20 +1,26 @@
 """Write the site: the pages, their style and scripts, MathJax, and the images they use."""
 
+import os
 import shutil
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
 from vaelib.tools.links import REPOSITORY
 from vaelib.tools.runner.notebooks import CourseError
 from vaelib.tools.site.mathjax import copy_mathjax
-from vaelib.tools.site.page import render_page
+from vaelib.tools.site.page import Page, render_page
+from vaelib.tools.site.sources import Source
 
 HERE = Path(__file__).parent
 MAP = "course_map.svg"
 
 
-def build_site(sources, output, images="images"):
+def build_site(
+    sources: Sequence[Source], output: str | os.PathLike, images: str | os.PathLike = "images"
+) -> list[Page]:
     """Write the whole site into a folder; what an earlier build left there goes.
 
     Args:
@@ -33,12 +39,7 @@ def build_site(sources, output, images="images"):
         raise CourseError(f"{output} holds something that is no earlier build of the site. Name another folder.")
     names = [source.notebook.name for source in sources]
     pages = [render_page(source, names) for source in sources]
-    wanted = {MAP} if (images / MAP).is_file() else set()
-    for page in pages:
-        if missing := sorted(name for name in page.images if not (images / name).is_file()):
-            raise CourseError(f"{page.name} shows {', '.join(missing)}, not found in {images}.")
-        wanted |= page.images
-
+    wanted = _wanted_images(pages, images)
     if output.exists():
         shutil.rmtree(output)
     (output / "images").mkdir(parents=True)
@@ -47,17 +48,32 @@ def build_site(sources, output, images="images"):
         shutil.copy(images / name, output / "images" / name)
     shutil.copytree(HERE / "assets", output / "assets")
     copy_mathjax(output / "assets" / "mathjax")
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE / "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    around = {"pages": pages, "repository": "" if REPOSITORY.endswith("OWNER/REPOSITORY") else REPOSITORY}
-    for i, page in enumerate(pages):
-        neighbours = {"before": pages[i - 1] if i else None, "after": pages[i + 1] if i + 1 < len(pages) else None}
-        _write(environment, "lesson.html", output / f"{page.name}.html", page=page, **neighbours, **around)
-    _write(environment, "index.html", output / "index.html", page=None, map=MAP if MAP in wanted else None, **around)
+    _write_pages(pages, output, MAP if MAP in wanted else None)
     return pages
 
 
-def _write(environment, template, path, **values):
+def _wanted_images(pages: Iterable[Page], images: Path) -> set[str]:
+    wanted = {MAP} if (images / MAP).is_file() else set()
+    for page in pages:
+        if missing := sorted(name for name in page.images if not (images / name).is_file()):
+            raise CourseError(f"{page.name} shows {', '.join(missing)}, not found in {images}.")
+        wanted |= page.images
+    return wanted
+
+
+def _write_pages(pages: Sequence[Page], output: Path, course_map: str | None) -> None:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE / "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    around: dict[str, Any] = {
+        "pages": pages,
+        "repository": "" if REPOSITORY.endswith("OWNER/REPOSITORY") else REPOSITORY,
+    }
+    for i, page in enumerate(pages):
+        neighbours = {"before": pages[i - 1] if i else None, "after": pages[i + 1] if i + 1 < len(pages) else None}
+        _write(environment, "lesson.html", output / f"{page.name}.html", page=page, **neighbours, **around)
+    _write(environment, "index.html", output / "index.html", page=None, map=course_map, **around)
+
+
+def _write(environment: jinja2.Environment, template: str, path: Path, **values: Any) -> None:
     path.write_text(environment.get_template(template).render(**values), encoding="utf-8")

@@ -1,6 +1,7 @@
 """MathJax from the installed package jupyter-server-mathjax, copied so that it works from file:// too."""
 
 import base64
+import os
 import shutil
 from pathlib import Path
 
@@ -19,7 +20,7 @@ FILES = [
 ]
 
 
-def copy_mathjax(folder):
+def copy_mathjax(folder: str | os.PathLike) -> None:
     """Copy what the pages need of MathJax into a folder, with the fonts as one script.
 
     Raises:

@@ -2,8 +2,10 @@
 
 import base64
 import json
+from typing import Any
 
 import numpy as np
+from nbformat import NotebookNode
 
 from vaelib.widgets.png import to_png
 
@@ -18,11 +20,12 @@ class PageWidgets:
         content: the notebook; its metadata hold the widgets' state when it was executed.
     """
 
-    def __init__(self, content):
+    def __init__(self, content: NotebookNode) -> None:
         self._models = content.metadata.get("widgets", {}).get(STATE_MIME, {}).get("state", {})
-        self._shown, self._sources = {}, []
+        self._shown: dict[str, dict[str, Any]] = {}
+        self._sources: list[str] = []
 
-    def explorers(self, model_id):
+    def explorers(self, model_id: str) -> list[str]:
         """Return the ids of the widgets with a browser module (anywidgets) in a displayed widget, itself or inside."""
         state = self._models.get(model_id, {}).get("state", {})
         if state.get("_esm"):
@@ -30,7 +33,7 @@ class PageWidgets:
         inside = (child.removeprefix("IPY_MODEL_") for child in state.get("children", ()))
         return [explorer for child in inside for explorer in self.explorers(child)]
 
-    def still(self, model_id):
+    def still(self, model_id: str) -> tuple[bytes, str] | None:
         """Return (PNG bytes, description) of a latent pad that only a kernel can decode for; None for any other."""
         state = self._models[model_id]["state"]
         spec = state.get("spec") or {}
@@ -40,7 +43,7 @@ class PageWidgets:
         pixels = np.frombuffer(base64.b64decode(self._buffers(model_id)["still"]), "uint8").reshape(shape)
         return to_png(pixels, spec["scale"], spec["smooth"]), spec["alt"]
 
-    def mount(self, model_id):
+    def mount(self, model_id: str) -> str:
         """Put a widget's state on the page; return the id under which the page's script finds it."""
         if model_id not in self._shown:
             state = self._models[model_id]["state"]
@@ -52,19 +55,19 @@ class PageWidgets:
             }
         return model_id
 
-    def as_json(self):
+    def as_json(self) -> str:
         """Return the state of all mounted widgets for a <script> of the page; empty when there are none."""
         if not self._shown:
             return ""
         text = json.dumps({"models": self._shown, "sources": self._sources}, ensure_ascii=False)
         return text.replace("<", "\\u003c")  # the text may hold </script>
 
-    def _source(self, text):
+    def _source(self, text: str) -> int:
         """Two pads share one module: return its place in the list."""
         if text not in self._sources:
             self._sources.append(text)
         return self._sources.index(text)
 
-    def _buffers(self, model_id):
+    def _buffers(self, model_id: str) -> dict[str, str]:
         """Return binary traits by name, base64; those at a deeper place have a path of several steps."""
         return {"/".join(map(str, b["path"])): b["data"] for b in self._models[model_id].get("buffers", ())}

@@ -1,0 +1,131 @@
+"""One submission through nbgrader, in a process and a course directory of its own: nothing else can be hurt."""
+
+import contextlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import nbformat
+
+from vaelib.tools.grader import preprocessors  # noqa: F401 (imported once, before the processes)
+from vaelib.tools.grader.mending import mend
+from vaelib.tools.grader.release import CONFIG, open_course
+from vaelib.tools.grader.submissions import Submission
+from vaelib.tools.processes import Forked, limit_memory, run_jobs
+
+MODEL = "model_solution"  # stands where a student's name stands
+
+
+class Limits(NamedTuple):
+    """How long a submission may take, how much memory it may hold, how many run at a time.
+
+    One cell is limited by `Execute.timeout` in nbgrader_config.py.
+    """
+
+    seconds: float = 600
+    num_bytes: float = 3e9
+    num_workers: int = 2
+
+
+class Job(NamedTuple):
+    """A submission, and the course directory that holds it alone."""
+
+    submission: Submission
+    folder: Path
+
+    @property
+    def gradebook(self) -> str:
+        """Address of the gradebook with this one submission."""
+        return f"sqlite:///{self.folder / 'gradebook.db'}"
+
+    @property
+    def autograded(self) -> Path:
+        """Path of the executed notebook."""
+        name = self.submission.assignment
+        return self.folder / "autograded" / self.submission.student / name / f"{name}.ipynb"
+
+
+def prepare(submission: Submission, root: Path, work: Path) -> Job:
+    """Set up a course directory that holds this one submission, its lost cells put back.
+
+    Args:
+        submission: with a notebook.
+        root: a course directory with the student versions and a gradebook, from `build_release`.
+        work: folder for the new one.
+    """
+    folder = Path(tempfile.mkdtemp(dir=work))
+    name = submission.assignment
+    shutil.copy(root / CONFIG, folder / CONFIG)
+    shutil.copy(root / "gradebook.db", folder / "gradebook.db")
+    # Not the notebook: it holds the solutions.
+    shutil.copytree(root / "source" / name, folder / "source" / name, ignore=shutil.ignore_patterns("*.ipynb"))
+    handed_in = folder / "submitted" / submission.student / name
+    handed_in.mkdir(parents=True)
+    if submission.student != MODEL:
+        mend(submission, nbformat.read(root / "release" / name / f"{name}.ipynb", as_version=4))
+    nbformat.write(submission.notebook, handed_in / f"{name}.ipynb")
+    return Job(submission, folder)
+
+
+def autograde(jobs: Iterable[Job], limits: Limits) -> Iterator[tuple[Job, str]]:
+    """Run nbgrader on every job.
+
+    Yields:
+        (job, reason) as they end; the reason is "" where nbgrader came through, else "out of time", "out of memory" or
+        "crashed", often with a colon and nbgrader's own words behind it.
+    """
+
+    def start(job: Job) -> Forked:
+        return Forked(lambda job: _autograde(job, limits.num_bytes), job)
+
+    running = run_jobs(
+        start, jobs, num_workers=limits.num_workers, seconds=limits.seconds, num_bytes=limits.num_bytes
+    )  # fmt: skip
+    with contextlib.closing(running):
+        for job, reason, _ in running:
+            yield job, _reason(job, reason)
+
+
+def last_words(result: dict[str, Any]) -> str:
+    """Return the line of nbgrader's log that names the error.
+
+    Args:
+        result: what nbgrader's API returned.
+    """
+    lines = [line for line in result.get("log", "").splitlines() if "Error: " in line or "died" in line]
+    return _last_line("\n".join(lines) or result.get("error", ""))
+
+
+def _reason(job: Job, reason: str) -> str:
+    outcome = job.folder / "outcome.json"
+    if reason == "crashed" or not (reason or outcome.exists()):
+        return f"crashed: {_last_line((job.folder / 'log.txt').read_text(errors='replace'))}"
+    if reason:
+        return reason
+    result = json.loads(outcome.read_text())
+    if result["success"]:
+        return ""
+    words = last_words(result)
+    # A cell that cannot even be interrupted ends the notebook.
+    return f"{'out of time' if 'CellTimeoutError' in words else 'crashed'}: {words}"
+
+
+def _autograde(job: Job, num_bytes: float) -> None:
+    """Run nbgrader on one submission; in a process of its own."""
+    log = os.open(job.folder / "log.txt", os.O_CREAT | os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    sys.stdout = sys.stderr = open(log, "w", closefd=False)
+    limit_memory(num_bytes)
+    result = open_course(job.folder).autograde(job.submission.assignment, job.submission.student)
+    result["success"] = result["success"] and job.autograded.exists()
+    (job.folder / "outcome.json").write_text(json.dumps(result))
+
+
+def _last_line(text: str) -> str:
+    return ([line for line in text.splitlines() if line.strip()] or ["no reason given"])[-1].strip()[:300]
