@@ -43,7 +43,11 @@ def assert_gradients_are_differences(function, *arrays, seed=0, step=1e-5, rtol=
     _, gradients = value_and_gradients(function, *arrays)
     expected = sum(float(np.sum(d * g)) for d, g in zip(directions, gradients, strict=True))
     ends = [
-        float(ops.sum(function(*[ops.convert_to_tensor(a + sign * step * d) for a, d in zip(arrays, directions)])))
+        float(
+            ops.sum(
+                function(*[ops.convert_to_tensor(a + sign * step * d) for a, d in zip(arrays, directions, strict=True)])
+            )
+        )
         for sign in (1, -1)
     ]
     scale = sum(float(np.sum(np.abs(d * g))) for d, g in zip(directions, gradients, strict=True))
@@ -54,14 +58,15 @@ def assert_gradients_are_differences(function, *arrays, seed=0, step=1e-5, rtol=
 @contextlib.contextmanager
 def double_precision():
     """Work in float64 within the block."""
-    before = keras.config.floatx()
     with contextlib.ExitStack() as stack:
         if keras.backend.backend() == "jax":
             import jax
 
             stack.enter_context(jax.enable_x64(True))
+        stack.callback(keras.config.set_floatx, keras.config.floatx())
+        stack.callback(keras.config.set_dtype_policy, keras.config.dtype_policy())
         keras.config.set_floatx("float64")
-        stack.callback(keras.config.set_floatx, before)
+        keras.config.set_dtype_policy("float64")
         yield
 
 
