@@ -1,7 +1,7 @@
 # Every target sets up its own Python environment first: about a minute the first time, nothing afterwards.
 # Versions stand in requirements.txt only; `make lock` writes that file from pyproject.toml.
 .DEFAULT_GOAL := help
-.PHONY: help course test lab site bench outputs links assignments grade lock clean
+.PHONY: help course test test-all lab site bench outputs links assignments grade lock clean
 
 # tensorflow-cpu and the GPU build of tensorflow both own the folder tensorflow/, so one environment cannot
 # hold both: `make course GPU=1` works in an environment of its own.
@@ -26,23 +26,34 @@ ifeq ($(words $(VAELIB_CACHE)),1)
 export override VAELIB_CACHE := $(abspath $(VAELIB_CACHE))
 endif
 
-# What `make test` runs, and on how many cores.
-TESTS ?= tests notebooks
+# What to test (`make test TESTS=tests/model`), and on how many cores.
+TESTS ?=
 JOBS ?= 2
 
+define STYLE_AND_TYPES
+$(RUN) -m ruff check .
+$(RUN) -m ruff format --check .
+$(RUN) -m mypy vaelib
+endef
+
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo 'ARGS="..." goes to the command behind each of them; GPU=1 uses a GPU.'
 
 course: $(READY) ## Run the notebooks headless and report in build/course (ARGS="--help" for its options)
 	$(RUN) -m vaelib.tools.runner $(ARGS)
 
-# Pytest comes last, so its closing line is the last word. Each file of tests, and each notebook, stays on one core.
-test: $(READY) ## Check the style, then run the tests and every notebook
-	$(RUN) -m ruff check .
-	$(RUN) -m ruff format --check .
-	$(RUN) -m pytest -n $(JOBS) --dist loadfile --nbval-lax --nbval-cell-timeout=1200 $(TESTS) $(ARGS)
+# Pytest comes last, so its closing line is the last word. A core that is done takes tests from another; only where
+# whole notebooks run does each of them, and each file of tests, stay on one core.
+test: $(READY) ## Check style and types, run the quick tests and every notebook in small: minutes
+	$(STYLE_AND_TYPES)
+	$(RUN) -m pytest -n $(JOBS) --dist worksteal -m "not slow" $(or $(TESTS),tests) $(ARGS)
+
+test-all: $(READY) ## Run all tests and every notebook as it stands (ARGS="-m slow": what `make test` leaves out)
+	$(STYLE_AND_TYPES)
+	$(RUN) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-cell-timeout=3600 \
+		$(or $(TESTS),tests notebooks) $(ARGS)
 
 lab: $(READY) ## Open JupyterLab on the first notebook
 	$(RUN) -m jupyter lab --ServerApp.root_dir=. $(ARGS) $(firstword $(sort $(wildcard notebooks/*.ipynb)))

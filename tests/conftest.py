@@ -16,6 +16,17 @@ settings.register_profile("course", derandomize=True, deadline=None)
 settings.load_profile("course")
 
 SHAPE = (8, 8)
+# What takes longest begins first, so that the cores end together.
+LONG = ("test_changed_parameters.py", "test_every_notebook.py", ".ipynb", "test_classroom.py", "test_own_folder.py")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest looks at the marks
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.suffix == ".ipynb":  # a whole notebook, under nbval
+            item.add_marker(pytest.mark.slow)
+    rank = {item.path: [item.path.name.endswith(end) for end in LONG] for item in items}
+    items.sort(key=lambda item: rank[item.path], reverse=True)
 
 
 def build_vae(
@@ -72,11 +83,10 @@ def images():
 @pytest.fixture(scope="module")
 def without_xla():
     """Leave XLA out of compiled epochs: it takes seconds per model to compile, and the tests need the graph alone."""
-
-    from vaelib.training import steps
+    from vaelib.training import compilation
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(steps, "_xla_is_faster", lambda model: False)
+        patch.setattr(compilation, "xla_is_faster", lambda model: False)
         yield
 
 

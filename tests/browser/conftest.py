@@ -2,14 +2,29 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 from widget_page import Site, settle
 
+# A look at each kind of page for `make test`; the other tests of this folder are slow.
+QUICK = {
+    "test_the_canvas_equals_numpy",
+    "test_arrow_keys_move_the_point_and_the_pixels",
+    "test_a_drawn_digit_lands_where_the_python_encoder_says",
+    "test_the_pad_lives_without_a_network",
+}
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
-@pytest.fixture(scope="module")
+@pytest.hookimpl(tryfirst=True)  # before pytest looks at the marks
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.parent == Path(__file__).parent and item.originalname not in QUICK:
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session")
 def site():
     site = Site()
     yield site
@@ -17,8 +32,9 @@ def site():
     site.server.server_close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser():
+    """One browser for all tests; each opens pages of its own in it."""
     playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if CHROMIUM is None:
         pytest.skip("no Chromium was found on this machine")
@@ -42,7 +58,7 @@ def open_page(site, browser):
         page = browser.new_page(
             has_touch=touch, color_scheme="dark" if dark else "light", viewport={"width": 1000, "height": 1400}
         )
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(120_000)  # for a machine that is busy, or slow
         complaints = []
         page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from widget_page import settle
+from widget_page import rest, settle
 
 from vaelib import pretrained
 from vaelib.widgets import DrawDigit, LatentPad
@@ -82,7 +82,7 @@ def test_a_drawn_digit_lands_where_the_python_encoder_says(open_page, dtype):
         np.testing.assert_allclose(drawn, meant, atol=0.006)  # a pixel of the surface is 0.0045
     assert now["image"].sum() > 255 * 60
     # And the kernel got the same, at the end.
-    page.wait_for_timeout(120)
+    rest(page)
     assert json.loads(page.evaluate("pads.a.model.saved")) == now["image"].ravel().tolist()
 
 
@@ -268,7 +268,7 @@ def test_the_kernel_is_not_flooded_and_no_frame_waits(open_page):
     assert 1 < images <= ticks + 2, "at most one encoding per frame"
     page.evaluate("frames_(5)")
     assert page.evaluate("images") == images
-    page.wait_for_timeout(120)
+    rest(page)
     later, ended = page.evaluate("[pads.a.model.saves, performance.now()]")
     assert saves < later <= saves + (ended - began) / 50 + 2, "the kernel hears at most every 50 ms"
     require_consistent(page)
@@ -277,7 +277,7 @@ def test_the_kernel_is_not_flooded_and_no_frame_waits(open_page):
 def test_closing_frees_listeners_and_stops_the_drawing(open_page):
     page = open_page(a=pad())
     draw(page, SEVEN)
-    page.wait_for_timeout(200)
+    rest(page)
     result = page.evaluate(
         """async () => {
           const { model, cleanup } = pads.a;

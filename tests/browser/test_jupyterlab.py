@@ -21,7 +21,7 @@ from vaelib import pretrained
 pytest.importorskip("jupyterlab", reason="jupyterlab is not installed")
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright_api.expect
-expect.set_options(timeout=30_000)  # a busy machine may take its time
+expect.set_options(timeout=120_000)  # a busy machine may take its time
 
 ROOT = Path(__file__).parents[2]
 # A run that takes seconds: what is trained does not matter here.
@@ -93,18 +93,18 @@ def jupyterlab(tmp_path_factory):
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        for _ in range(240):
+        while True:
             try:
-                opener.open(address, timeout=5).close()
+                opener.open(address).close()
                 break
             except (urllib.error.URLError, OSError):
+                if server.poll() is not None:
+                    pytest.fail((folder / "log").read_text()[-2000:])
                 time.sleep(0.5)
-        else:
-            pytest.fail((folder / "log").read_text()[-2000:])
         yield address, folder / "work"
     finally:
         server.terminate()
-        server.wait(30)
+        server.wait(300)
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def open_notebook(browser, jupyterlab):
     def open_notebook(name, notebook):
         nbformat.write(notebook, folder / "notebooks" / name)
         page = browser.new_page(viewport={"width": 1200, "height": 1000})
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(120_000)
         errors = []
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("console", lambda m: m.type == "error" and errors.append(f"{m.text} {m.location}"))

@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from widget_page import drag, settle
+from widget_page import drag, rest, settle
 
 from vaelib.pretrained.networks import ACTIVATIONS, NumpyDecoder, bernoulli_mean, normal_mean
 from vaelib.widgets.latent_pad import LatentPad
@@ -173,7 +173,7 @@ def test_a_drag_of_300_steps_ends_at_the_right_code_and_leaves_no_queue(open_pag
     assert 1 < draws <= min(301, ticks + 1), "at most one drawing per frame"
     page.evaluate("frames_(5)")
     assert page.evaluate("window.draws") == draws, "drawings were still queued when the drag had ended"
-    page.wait_for_timeout(150)
+    rest(page)
     later, ended = page.evaluate("[pads.a.model.saves, performance.now()]")
     assert saves < later <= saves + (ended - began) / 50 + 2, "the kernel hears at most every 50 ms"
     assert json.loads(page.evaluate("pads.a.model.saved")) == z_of(page)
@@ -281,6 +281,14 @@ def test_the_walk_goes_smoothly_from_mark_to_mark(open_page):
         page.get_by_role("button", name="Mark this point").click()
     assert page.evaluate("pads.a.model.get('marks')") == marks
     page.evaluate("window.path = []; pads.a.model.on('change:z', () => path.push(pads.a.model.get('z')))")
+    # Frames 50 ms apart by the walk's clock, however far apart they come.
+    page.evaluate(
+        """() => {
+          const request = window.requestAnimationFrame;
+          let now = 0;
+          window.requestAnimationFrame = (draw) => request(() => draw((now += 50)));
+        }"""
+    )
     walk.click()
     assert page.get_by_role("button", name="Stop").count() == 1
     walk = page.get_by_role("button", name="Walk between the marks")
@@ -325,7 +333,7 @@ def test_closing_frees_listeners_and_stops_the_drawing(open_page, walking):
         page.get_by_role("button", name="Mark this point").click()
     if walking:
         page.get_by_role("button", name="Walk between the marks").click()
-    page.wait_for_timeout(200)  # at rest, the last save is over
+    rest(page)  # the last save is over
     result = page.evaluate(
         """async () => {
           const { model, cleanup } = pads.a;
@@ -396,21 +404,25 @@ def test_what_the_browser_cannot_run_the_kernel_decodes_one_question_at_a_time(o
         """() => {
           let open = 0;
           window.most = 0;
+          window.unanswered = 0;
           const { model } = pads.a;
           const send = model.send.bind(model);
           model.send = async (content) => {
             window.most = Math.max(window.most, ++open);
+            window.unanswered++;
             // A kernel on another machine; the answer's own handler may ask again, after this one is over.
             await new Promise((done) => setTimeout(done, 30));
             open--;
-            return send(content);
+            await send(content);
+            window.unanswered--;
           };
         }"""
     )
     angle = np.linspace(0, np.pi, 60)
     path = [(0.5 + 0.4 * np.cos(a), 0.5 - 0.4 * np.sin(a)) for a in angle]
     drag(page, path, page.locator(".plane").bounding_box())
-    page.wait_for_timeout(500)
+    settle(page)
+    page.wait_for_function("window.unanswered === 0")
     require_pixels(page, Waves())
     np.testing.assert_allclose(z_of(page), [-2.8, 0], atol=0.03)
     assert page.evaluate("window.most") == 1

@@ -9,6 +9,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from vaelib import pretrained
+from vaelib.tools.runner.evidence import hash_widgets, record_widgets
 from vaelib.tools.site import build_site, find_sources
 from vaelib.tools.site.widgets import STATE_MIME, VIEW_MIME
 from vaelib.widgets import DrawDigit, LatentPad
@@ -60,7 +61,9 @@ def explorers(tmp_path_factory, model):
         view = new_output("display_data", data={VIEW_MIME: {"model_id": widget.model_id}})
         cells = [new_markdown_cell(f"# {name}"), new_code_cell("LatentPad(x)", outputs=[view], execution_count=1)]
         widgets_of_page = {"widgets": {STATE_MIME: {"state": state}}}
-        nbformat.write(new_notebook(cells=cells, metadata=widgets_of_page), folder / "executed" / f"{name}.ipynb")
+        executed = new_notebook(cells=cells, metadata=widgets_of_page)
+        record_widgets(executed, hash_widgets())
+        nbformat.write(executed, folder / "executed" / f"{name}.ipynb")
         cells[1].outputs = []
         nbformat.write(new_notebook(cells=cells), folder / "notebooks" / f"{name}.ipynb")
     Widget.close_all()
@@ -75,7 +78,7 @@ def visit(browser):
 
     def visit(path, width=1200, errors=False, **options):
         page = browser.new_page(viewport={"width": width, "height": 1000}, **options)
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(120_000)
         complaints = []
 
         def only_files(route):

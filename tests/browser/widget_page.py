@@ -112,7 +112,13 @@ class Site:
 
 
 def settle(page):
+    """Let the page draw what is waiting to be drawn."""
     page.evaluate("frames_(3)")
+
+
+def rest(page):
+    """Let the page's own timers fire, all shorter than this one: they come due in order, however slow the machine."""
+    page.evaluate("new Promise((done) => setTimeout(done, 200))")
 
 
 def drag(page, path, box):

@@ -91,14 +91,18 @@ def _run(notebook, parameters, source, without, until=None, last=None):
             for module in (vaelib.teaching.claims, vaelib):
                 stack.enter_context(mock.patch.object(module, name, claim))
         with contextlib.suppress(_Reached):
-            for text, code in _cells(notebook, parameters, source):
+            for n, text in enumerate(sources_of(notebook, parameters, source), 1):
                 if not any(piece in text for piece in without):
-                    exec(code, namespace)
+                    exec(compile(text, f"{notebook}, code cell {n}", "exec"), namespace)
     return made, failed
 
 
-def _cells(notebook, parameters, source):
-    """The notebook's code cells, each with its compiled form, with parameters and pieces of code replaced."""
+def sources_of(notebook, parameters, source):
+    """The sources of a notebook's code cells, with parameters and pieces of code replaced.
+
+    Raises:
+        LookupError: an old piece of code or a parameter is not in it.
+    """
     cells = [cell for cell in _read(notebook).cells if cell.cell_type == "code"]
     sources = []
     for cell in cells:
@@ -114,7 +118,7 @@ def _cells(notebook, parameters, source):
     for old in source:
         if not any(old in cell.source for cell in cells):
             raise LookupError(f"{notebook} holds no code {old!r}.")
-    return [(text, compile(text, f"{notebook}, code cell {n}", "exec")) for n, text in enumerate(sources, 1)]
+    return sources
 
 
 @functools.cache

@@ -12,6 +12,8 @@ from vaelib.theory import autoencoders, gaussian, inference
 from vaelib.theory.autoencoders import Autoencoder, QFit, VariationalAutoencoder
 from vaelib.theory.toy_models import BernoulliLatent, LatentVariableModel, LinearGaussian
 
+pytestmark = pytest.mark.slow
+
 NOTEBOOK = "01_latent_variable_models"
 QUICK = {"epochs": 80, "num_fitted": 40, "most_dims": 3, "encoder_budget": 12_000}
 

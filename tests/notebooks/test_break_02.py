@@ -10,6 +10,8 @@ from scipy.special import expit
 from vaelib.theory import gaussian, inference
 from vaelib.theory.toy_models import BernoulliLatent, LatentVariableModel, LinearGaussian
 
+pytestmark = pytest.mark.slow
+
 NOTEBOOK = "02_elbo"
 FASTER = {
     "parameters": {"num_pairs": 100_000, "num_repeats": 100},

@@ -8,6 +8,8 @@ from breaking import ClaimError, claims_of, replaced, run_until
 from vaelib.theory import divergences, gaussian
 from vaelib.widgets import kl_lab
 
+pytestmark = pytest.mark.slow
+
 NOTEBOOK = "03_forward_and_reverse_kl"
 
 

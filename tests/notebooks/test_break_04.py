@@ -9,6 +9,8 @@ from vaelib.theory import families, gradients
 from vaelib.theory.families import Sampled
 from vaelib.theory.gradients import Gradient, VarianceEstimate
 
+pytestmark = pytest.mark.slow
+
 NOTEBOOK = "04_reparameterisation"
 # No lab and smaller figures: no claim needs them to fail.
 QUICK = {

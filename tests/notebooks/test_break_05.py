@@ -8,6 +8,8 @@ from breaking import ClaimError, claims_of, replaced, run_until
 
 from vaelib.theory import gaussian
 
+pytestmark = pytest.mark.slow
+
 NOTEBOOK = "05_closed_form_kl"
 FASTER = {
     "parameters": {"num_samples": 40_000},

@@ -10,6 +10,8 @@ import vaelib
 from vaelib.theory import gaussian, mcmc, regression
 from vaelib.theory.regression import LogisticRegression, SoftmaxRegression
 
+pytestmark = pytest.mark.slow
+
 NOTEBOOK = "10_bayesian_regression"
 
 LINEAR_ELBO = "(7), FullNormal: ELBO = log p(y) − KL(q‖p(w|y))"

@@ -4,9 +4,12 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from vaelib.tools.runner.__main__ import main
+
+pytestmark = pytest.mark.slow
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 SMALL = dict(size=12, colour=True, epochs=12, batch_size=25, num_pictures=500)
