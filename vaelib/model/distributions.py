@@ -45,7 +45,7 @@ class Distribution(keras.layers.Layer):
     reparameterized = True
     has_density = True
 
-    def __init__(self, event_shape: int | Shape, seed: int | None = None, **kwargs):
+    def __init__(self, event_shape: int | Shape, seed: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.event_shape = checks.data_shape("event_shape", event_shape)
         self.seed = seed
@@ -87,7 +87,9 @@ class Distribution(keras.layers.Layer):
         """
         return self.sample_and_log_prob(params, noise, num)[0]
 
-    def sample_and_log_prob(self, params: Tensor = None, noise: Any = None, num: int | Shape = ()):
+    def sample_and_log_prob(
+        self, params: Tensor = None, noise: Any = None, num: int | Shape = ()
+    ) -> tuple[Tensor, Tensor]:
         """Draw values together with their log-probability, in one pass; arguments as for `sample`.
 
         Returns:

@@ -1,6 +1,7 @@
 """What a trained model is worth: ELBO, importance-sampled log p(x), active units, factor recovery."""
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
@@ -21,7 +22,7 @@ SAMPLES_AT_ONCE = 100
 WORTH_COMPILING = 100_000
 
 
-def in_batches(function, x: np.ndarray, y: Any = None, rows: int = 2_000) -> np.ndarray:
+def in_batches(function: Callable, x: np.ndarray, y: Any = None, rows: int = 2_000) -> np.ndarray:
     """Apply a function of tensors to x (and y), so many rows at a time, and return one NumPy array."""
     parts = []
     for start in range(0, len(x), rows):

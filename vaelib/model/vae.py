@@ -1,6 +1,7 @@
 """The model: an encoder, a decoder, the three distributions that give their outputs a meaning, and an objective."""
 
 import copy
+import os
 from typing import Any
 
 import keras
@@ -48,7 +49,7 @@ class VAE(BlockTraining, keras.Model):
         prior: Distribution,
         objective: Objective | None = None,
         binarise: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         self.encoder, self.decoder = encoder, decoder
@@ -279,7 +280,7 @@ class VAE(BlockTraining, keras.Model):
         return cls(**parts, **config)
 
 
-def load(path) -> VAE:
+def load(path: str | os.PathLike) -> VAE:
     """Load a VAE saved by `vae.save("name.keras")`, also in a process that has imported nothing else of vaelib.
 
     Args:

@@ -106,7 +106,7 @@ class BlockTraining(_Model):
         initial_epoch: int = 0,
         validation_batch_size: int | None = None,
         blocks: bool = True,
-        **kwargs,
+        **kwargs: Any,
     ) -> History:
         """Train the model, as `keras.Model.fit` does.
 
@@ -186,7 +186,7 @@ class BlockTraining(_Model):
         verbose: int | str = 0,
         return_dict: bool = False,
         callbacks: Any = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> list[float] | dict[str, float]:
         """Return the means over the data of what the objective reports, as `keras.Model.evaluate` does.
 

@@ -6,12 +6,12 @@ import tensorflow as tf
 from vaelib.training import compilation
 
 
-def apply_to(model) -> bool:
+def apply_to(model: keras.Model) -> bool:
     """Whether a model's steps can be run in blocks: compiled, and on one device."""
     return not model.run_eagerly and not has_strategy(model)
 
 
-def has_strategy(model) -> bool:
+def has_strategy(model: keras.Model) -> bool:
     """Whether a model lives on the devices of a tf.distribute strategy: its own, wherever `fit` is called."""
     with model.distribute_strategy.scope():
         return tf.distribute.has_strategy()
