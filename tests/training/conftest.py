@@ -1,6 +1,5 @@
 """Small models that the tests of training share: one for each thing that a step must do right."""
 
-import contextlib
 import types
 
 import keras
@@ -145,7 +144,7 @@ class Spy(keras.callbacks.Callback):
 @pytest.fixture(scope="session")
 def models():
     """The classes above."""
-    return types.SimpleNamespace(Toy=Toy, KerasToy=KerasToy, Game=Game, Spy=Spy, player=player)
+    return types.SimpleNamespace(Toy=Toy, KerasToy=KerasToy, Game=Game, Spy=Spy, Start=Start, player=player)
 
 
 class Start:
@@ -166,13 +165,12 @@ class Start:
 
 @pytest.fixture(scope="session")
 def start():
-    with without_xla_now():
-        yield Start(Toy())
+    return Start(Toy())
 
 
 @pytest.fixture(scope="session")
 def keras_start():
-    yield Start(KerasToy())
+    return Start(KerasToy())
 
 
 @pytest.fixture
@@ -181,20 +179,15 @@ def toy(start):
     return start.again()
 
 
-@contextlib.contextmanager
-def without_xla_now():
-    """Leave XLA out of the blocks: it takes seconds per model to compile, and the tests need the graph alone."""
+@pytest.fixture(scope="session", autouse=True)
+def xla_is_faster():
+    """Leave XLA out of the blocks: it takes seconds per model to compile. Gives the function that would decide."""
     from vaelib.training import compilation
 
+    decide = compilation.xla_is_faster
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compilation, "xla_is_faster", lambda model: False)
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def no_xla():
-    with without_xla_now():
-        yield
+        yield decide
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Compiled epochs against Keras's own path, and what a Keras user expects of `fit`."""
+"""Blocks of steps against Keras's own loop, and what a Keras user expects of `fit`."""
 
 import weakref
 
@@ -7,99 +7,34 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import vaelib
-from vaelib.model.posteriors import DiagonalNormal
-from vaelib.training import blocks, steps
-from vaelib.training.blocks import EXAMPLES_PER_BLOCK, Blocks
-from vaelib.training.steps import _xla_is_faster
-
-pytestmark = pytest.mark.usefixtures("seeded")
+from vaelib.training import blocks, compilation, forget_models
 
 TERMS = ["loss", "reconstruction", "kl"]
-
-
-@keras.saving.register_keras_serializable(package="vaelib_tests")
-class Silent(DiagonalNormal):
-    """A posterior whose noise is always zero: training becomes a function of the data and the first weights."""
-
-    def noise(self, shape):
-        return keras.ops.zeros(shape)
-
-
-class Start:
-    """A compiled model that can be set back to its first weights, so that it is built and traced only once."""
-
-    def __init__(self, vae):
-        vae.compile(keras.optimizers.SGD(0.01, momentum=0.9))
-        vae.optimizer.build(vae.trainable_variables)
-        # Larger weights than a fresh model has, so that the KL is no rounding error.
-        rng = np.random.default_rng(0)
-        self.weights = [w if w.ndim == 0 else 0.3 * rng.normal(size=w.shape) for w in vae.get_weights()]
-        self.vae = vae
-
-    def again(self, rate=0.01, weights=None):
-        self.vae.set_weights(self.weights if weights is None else weights)
-        for variable in self.vae.optimizer.variables:
-            variable.assign(np.zeros(variable.shape))
-        self.vae.optimizer.learning_rate = rate
-        self.vae.beta = 1.0
-        return self.vae
-
-
-@pytest.fixture(scope="module")
-def compiled(make_vae, without_xla):
-    keras.utils.set_random_seed(0)
-    return Start(make_vae(posterior=Silent, units=3))
-
-
-@pytest.fixture(scope="module")
-def stock(make_vae, without_xla):
-    return Start(make_vae(posterior=Silent, units=3))
-
-
-@pytest.fixture
-def vae(compiled):
-    return compiled.again()
-
-
-def random_images(n, seed=0):
-    return np.random.default_rng(seed).uniform(size=(n, 8, 8)).astype("float32")
-
-
-class Spy(keras.callbacks.Callback):
-    """Sees the model while it trains."""
-
-    def __init__(self, **hooks):
-        super().__init__()
-        for name, hook in hooks.items():
-            setattr(self, name, lambda index=None, logs=None, hook=hook: hook(self.model, index))
-
-
-def interrupt(epoch):
-    """A callback that presses Ctrl-C during an epoch (counted from 0)."""
-
-    def press(model, index):
-        if index == epoch:
-            raise KeyboardInterrupt
-
-    return Spy(on_epoch_begin=press)
 
 
 # The same training as Keras's own ------------------------------------------------------------------
 
 
-def assert_same_training(ours, keras_own, x, **options):
-    options = dict(epochs=2, shuffle=False, verbose=0, validation_data=x[:3]) | options
-    first = ours.again()
-    got = first.fit(x, **options).history
-    second = keras_own.again(weights=ours.weights)
-    expected = second.fit(x, compiled_epochs=False, **options).history
+def assert_same_training(start, keras_start, x, *y, **options):
+    """Train the model with our `fit`, and its twin with that of Keras from the same weights."""
+    model, twin = start.again(), keras_start.again()
+    twin.set_weights([weight for weight in start.weights if weight.ndim])  # all but beta
+    options = dict(epochs=2, shuffle=False, verbose=0, validation_data=(x[:3], *(part[:3] for part in y))) | options
+    got = model.fit(x, *y, **options).history
+    expected = twin.fit(x, *y, **options).history
     assert set(got) == set(expected) == {*TERMS, *(f"val_{term}" for term in TERMS)}
     for key in got:
         np.testing.assert_allclose(got[key], expected[key], rtol=1e-5, atol=1e-6, err_msg=key)
-    for a, b, start in zip(first.get_weights(), second.get_weights(), ours.weights, strict=True):
+    learned = [weight for weight in model.get_weights() if weight.ndim]
+    for a, b, first in zip(learned, twin.get_weights(), [w for w in start.weights if w.ndim], strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
-        assert a.ndim == 0 or not np.array_equal(a, start), "nothing was learned"
+        assert not np.array_equal(a, first), "nothing was learned"
+
+
+@pytest.fixture(params=[True, False], ids=["blocks", "Keras's loop"])
+def in_blocks(request):
+    """Whether steps are run in blocks or one by one: they are the same steps."""
+    return request.param
 
 
 @pytest.mark.parametrize(
@@ -107,390 +42,306 @@ def assert_same_training(ours, keras_own, x, **options):
     [(6, 3), (7, 3), (4, 10), (1, 5), (5, 1), (230, 2)],
     ids=["whole", "rest", "one batch", "one example", "steps of one", "two blocks, the last one padded"],
 )
-def test_compiled_epochs_train_as_keras_does(compiled, stock, n, batch_size):
-    assert_same_training(compiled, stock, random_images(n), batch_size=batch_size)
+def test_blocks_train_as_keras_does(start, keras_start, rows, n, batch_size):
+    assert_same_training(start, keras_start, rows(n), batch_size=batch_size)
 
 
-def test_blocks_of_any_length_train_alike(compiled, stock, monkeypatch):
+def test_steps_one_by_one_train_as_keras_does(start, keras_start, rows, monkeypatch):
+    monkeypatch.setattr(start.model, "_takes_blocks", lambda data: False)
+    assert_same_training(start, keras_start, rows(7), rows(7, seed=1), batch_size=3)
+
+
+def test_targets_are_read_beside_x(start, keras_start, rows):
+    assert_same_training(start, keras_start, rows(7), rows(7, seed=1), batch_size=3)
+
+
+def test_blocks_of_any_length_train_alike(start, keras_start, rows, monkeypatch):
     monkeypatch.setattr(blocks, "EXAMPLES_PER_BLOCK", 6)
-    assert_same_training(compiled, stock, random_images(16), batch_size=3)  # blocks of 2, 2 and 1 steps, a rest of 1
+    assert_same_training(start, keras_start, rows(16), batch_size=3)  # blocks of 2, 2 and 1 steps, a rest of 1
 
 
-def test_steps_per_execution_leaves_no_block_out(compiled, stock, monkeypatch):
+def test_steps_per_execution_leaves_no_block_out(start, keras_start, rows, monkeypatch):
     monkeypatch.setattr(blocks, "EXAMPLES_PER_BLOCK", 4)
-    monkeypatch.setattr(compiled.vae, "steps_per_execution", 3)
-    assert_same_training(compiled, stock, random_images(16), batch_size=2, validation_batch_size=1)
+    monkeypatch.setattr(start.model, "steps_per_execution", 3)
+    assert_same_training(start, keras_start, rows(16), batch_size=2, validation_batch_size=1)
 
 
-def test_with_xla_too(make_vae, stock, monkeypatch):
-    monkeypatch.setattr(steps, "_xla_is_faster", lambda model: True)
-    assert_same_training(Start(make_vae(posterior=Silent, units=3)), stock, random_images(7), batch_size=3)
+def test_with_xla_too(models, keras_start, rows, monkeypatch):
+    monkeypatch.setattr(compilation, "xla_is_faster", lambda model: True)
+    assert_same_training(models.Start(models.Toy()), keras_start, rows(7), batch_size=3)
 
 
-@pytest.mark.parametrize("n, batch_size", [(6, 3), (7, 3), (4, 10), (1, 1), (230, 2), (1001, 10)])
-@pytest.mark.parametrize("shuffle", [True, False])
-def test_every_example_is_visited_exactly_once_per_epoch(n, batch_size, shuffle):
-    blocks = Blocks(np.zeros((n, 1)), batch_size, shuffle)
-    orders = []
-    for _ in range(2):
-        steps = [row for number in blocks.numbers for rows, count in [blocks.rows(int(number))] for row in rows[:count]]
-        rest = n % batch_size
-        assert [len(step) for step in steps] == [batch_size] * (n // batch_size) + ([rest] if rest else [])
-        order = np.concatenate(steps)
-        np.testing.assert_array_equal(np.sort(order), np.arange(n))
-        orders.append(order)
-    assert int(blocks.numbers.cardinality()) == len(list(blocks.numbers)) == len(blocks)
-    if n > 4:
-        assert np.array_equal(*orders) != shuffle
-        assert np.array_equal(orders[0], np.arange(n)) != shuffle
-
-
-def test_a_full_block_has_one_shape_whatever_its_number_of_steps():
-    blocks = Blocks(np.zeros((12_307, 1)), 10, True)
-    assert {blocks.rows(number)[0].shape for number in range(len(blocks))} == {(EXAMPLES_PER_BLOCK // 10, 10), (1, 7)}
-
-
-def test_a_block_holds_the_examples_of_its_rows_and_is_read_in_place():
-    x = random_images(25)
-    blocks = Blocks(x, 4, True)
-    for _ in range(2):  # the second epoch fills the same memory
-        for number in range(len(blocks)):
-            tensor, _ = blocks.load(number)
-            kept = blocks._order  # the order of the epoch that block 0 began
-            first = number * blocks.height * 4
-            np.testing.assert_array_equal(tensor[0], x[kept[first : first + tensor.shape[1]]])
-    if not tf.config.list_logical_devices("GPU"):
-        seen, _ = blocks.load(0)
-        before = seen.numpy().copy()
-        blocks.load(0)  # another order, in the memory of the tensor that we hold
-        assert not np.array_equal(seen, before)
-
-
-def test_the_order_follows_kerass_seed():
-    def order(seed):
-        keras.utils.set_random_seed(seed)
-        return Blocks(np.zeros((50, 1)), 50, True).rows(0)[0]
-
-    np.testing.assert_array_equal(order(3), order(3))
-    assert not np.array_equal(order(3), order(4))
-
-
-def test_an_epochs_loss_is_the_mean_over_all_examples(compiled):
-    """At rate zero: a rest of one example must not count as a whole batch."""
-    vae, x = compiled.again(rate=0.0), random_images(7)
-    history = vae.fit(x, batch_size=3, epochs=2, verbose=0, validation_data=x, validation_batch_size=2).history
-    expected = vae.evaluate(x, batch_size=100, return_dict=True)
-    assert expected["loss"] == pytest.approx(
-        -np.mean(vae.likelihood.log_prob(x, vae(x)["likelihood_params"])) + expected["kl"]
-    )
+@pytest.mark.parametrize("with_y", [True, False])
+def test_a_weight_counts_an_example_so_many_times(start, rows, in_blocks, with_y):
+    """Weight 2 is the example twice and weight 0 leaves it out, over the same number of examples."""
+    x, weights, twice = rows(6), np.array([2, 0, 1, 1, 1, 1], "float32"), [0, 0, 2, 3, 4, 5]
+    y = rows(6, seed=1) if with_y else None
+    options = dict(batch_size=6, epochs=2, verbose=0, blocks=in_blocks)
+    weighted = start.again()
+    held_out = (x, y, weights)
+    got = weighted.fit(x, y, sample_weight=weights, validation_data=held_out, **options).history
+    learned = weighted.get_weights()
+    values = weighted.evaluate(x, y, sample_weight=weights)
+    np.testing.assert_allclose(weighted.evaluate(x, y, sample_weight=weights, steps=1), values, rtol=1e-5)
+    assert got["val_loss"][-1] == pytest.approx(values[0], rel=1e-5)
+    repeated = start.again()
+    expected = repeated.fit(x[twice], y if y is None else y[twice], **options).history
     for term in TERMS:
-        np.testing.assert_allclose(history[term] + history[f"val_{term}"], [expected[term]] * 4, rtol=1e-5)
+        np.testing.assert_allclose(got[term], expected[term], rtol=1e-5)
+    for a, b in zip(learned, repeated.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
-def test_fresh_noise_in_every_step_and_every_epoch(make_vae, without_xla):
-    vae = make_vae(units=3)
-    vae.compile(keras.optimizers.SGD(0.0))
-    x = np.repeat(random_images(1), 4, axis=0)
-    history = vae.fit(x, batch_size=4, epochs=4, verbose=0)
-    assert len(set(history.history["reconstruction"])) == 4 and len(set(history.history["kl"])) == 1
+def test_an_epochs_loss_is_the_mean_over_all_examples(start, rows):
+    """At rate zero: a rest of one example must not count as a whole batch."""
+    model, x = start.again(rate=0.0), rows(7)
+    history = model.fit(x, batch_size=3, epochs=2, verbose=0, validation_data=x, validation_batch_size=2).history
+    reconstruction, kl = (np.mean(term) for term in model.terms(x))
+    for term, expected in zip(TERMS, (reconstruction + kl, reconstruction, kl), strict=True):
+        np.testing.assert_allclose(history[term] + history[f"val_{term}"], [expected] * 4, rtol=1e-5)
+
+
+def test_fresh_noise_in_every_step_and_every_epoch(models, rows):
+    model = models.Toy(noise=1.0)
+    model.compile(keras.optimizers.SGD(0.0))
+    x = np.repeat(rows(1), 4, axis=0)
+    history = model.fit(x, batch_size=4, epochs=4, verbose=0).history
+    assert len(set(history["reconstruction"])) == 4
     # A step's noise is not the next one's: else the mean over four steps would be that of one.
-    losses = {vae.evaluate(x, batch_size=1)[0] for _ in range(4)}
-    assert len(losses) == 4
+    assert len({model.evaluate(x, batch_size=1)[0] for _ in range(4)}) == 4
 
 
 # What a Keras user expects -------------------------------------------------------------------------
 
 
-def test_validation_is_evaluate(vae):
-    x, held_out = random_images(7), random_images(5, seed=1)
-    history = vae.fit(x, batch_size=3, epochs=2, verbose=0, validation_data=held_out).history
-    values = vae.evaluate(held_out, batch_size=2)
+def test_validation_is_evaluate(toy, rows):
+    x, held_out = rows(7), rows(5, seed=1)
+    history = toy.fit(x, batch_size=3, epochs=2, verbose=0, validation_data=held_out).history
+    values = toy.evaluate(held_out, batch_size=2)
     np.testing.assert_allclose([history[f"val_{term}"][-1] for term in TERMS], values, rtol=1e-5)
-    named = vae.evaluate(held_out, return_dict=True)
+    named = toy.evaluate(held_out, return_dict=True)
     np.testing.assert_allclose([named[term] for term in TERMS], values, rtol=1e-5)
-    own = vae.evaluate(held_out, batch_size=2, steps=3, return_dict=True)  # Keras's own path
+    own = toy.evaluate(held_out, batch_size=2, steps=3, return_dict=True)  # Keras's own loop
     np.testing.assert_allclose([own[term] for term in TERMS], values, rtol=1e-5)
 
 
-def test_validation_data_may_be_smaller_than_a_batch(vae):
-    history = vae.fit(random_images(8), batch_size=4, verbose=0, validation_data=random_images(2)).history
+def test_validation_data_may_be_smaller_than_a_batch(toy, rows):
+    history = toy.fit(rows(8), batch_size=4, verbose=0, validation_data=rows(2)).history
     assert np.isfinite(history["val_loss"][0])
 
 
-def test_a_callback_may_evaluate_other_data_in_the_middle(vae):
-    x, held_out, other = random_images(8), random_images(4, 1), random_images(6, 2)
+def test_a_callback_may_evaluate_other_data_in_the_middle(models, toy, rows):
+    x, held_out, other = rows(8), rows(4, 1), rows(6, 2)
     seen = []
 
     def look(model, epoch):
         seen.append(model.evaluate(other)[0])
         seen.append(model.evaluate(tf.data.Dataset.from_tensor_slices(other).batch(3))[0])
+        seen.append(model.evaluate(other, held_out[[0, 1, 2, 3, 0, 1]])[0])  # another structure of data
 
     options = dict(batch_size=4, epochs=3, verbose=0, validation_data=held_out, shuffle=False)
-    history = vae.fit(x, callbacks=[Spy(on_epoch_begin=look)], **options).history
-    assert seen[4] == pytest.approx(seen[5], rel=1e-5) and seen[0] != seen[2]
-    assert history["val_loss"][-1] == pytest.approx(vae.evaluate(held_out)[0], rel=1e-5)
-    assert history["val_loss"][-1] != pytest.approx(vae.evaluate(other)[0], rel=1e-5)
+    history = toy.fit(x, callbacks=[models.Spy(on_epoch_begin=look)], **options).history
+    assert seen[6] == pytest.approx(seen[7], rel=1e-5) and seen[0] != seen[3] and seen[7] != seen[8]
+    assert history["val_loss"][-1] == pytest.approx(toy.evaluate(held_out)[0], rel=1e-5)
+    assert history["val_loss"][-1] != pytest.approx(toy.evaluate(other)[0], rel=1e-5)
 
 
-def test_early_stopping_stops_and_restores(vae):
+def test_early_stopping_stops_and_restores(toy, rows):
     stop = keras.callbacks.EarlyStopping(monitor="val_loss", patience=1, mode="max", restore_best_weights=True)
-    x = random_images(8)
-    history = vae.fit(x, batch_size=4, epochs=9, verbose=0, validation_data=x, callbacks=stop).history
+    x = rows(8)
+    history = toy.fit(x, batch_size=4, epochs=9, verbose=0, validation_data=x, callbacks=stop).history
     assert len(history["loss"]) == 2  # the loss falls, and this one waits for it to rise
-    assert vae.evaluate(x)[0] == pytest.approx(history["val_loss"][0], rel=1e-5)
+    assert toy.evaluate(x)[0] == pytest.approx(history["val_loss"][0], rel=1e-5)
 
 
-def test_a_learning_rate_schedule_reaches_the_compiled_program(vae):
-    x, seen = random_images(8), []
+def test_a_learning_rate_schedule_reaches_the_compiled_program(models, toy, rows):
+    seen = []
     schedule = keras.callbacks.LearningRateScheduler(lambda epoch: 0.0 if epoch < 2 else 0.05)
-    spy = Spy(on_epoch_end=lambda model, epoch: seen.append(model.encoder.get_weights()))
-    vae.fit(x, batch_size=4, epochs=3, verbose=0, callbacks=[schedule, spy])
+    spy = models.Spy(on_epoch_end=lambda model, epoch: seen.append(model.encoder.get_weights()))
+    toy.fit(rows(8), batch_size=4, epochs=3, verbose=0, callbacks=[schedule, spy])
     np.testing.assert_array_equal(seen[0][0], seen[1][0])
     assert not np.array_equal(seen[1][0], seen[2][0])
 
 
-def test_a_checkpoint_of_every_epoch_loads(vae, tmp_path):
-    x = random_images(4)
+def test_a_checkpoint_of_every_epoch_loads(toy, rows, tmp_path):
+    x = rows(4)
     save = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras")
-    vae.fit(x, epochs=2, verbose=0, callbacks=[save], validation_data=x)
+    toy.fit(x, epochs=2, verbose=0, callbacks=[save], validation_data=x)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1.keras", "2.keras"]
-    np.testing.assert_allclose(vaelib.load(tmp_path / "2.keras").decode([[1, 2]]), vae.decode([[1, 2]]), rtol=1e-6)
+    loaded = keras.saving.load_model(tmp_path / "2.keras")
+    assert loaded.evaluate(x)[0] == pytest.approx(toy.evaluate(x)[0], rel=1e-6)
 
 
-def test_beta_changed_by_a_callback_takes_effect_in_the_compiled_program(vae):
+def test_a_loaded_model_goes_on_with_its_optimiser(start, rows, tmp_path):
+    x, options = rows(8), dict(batch_size=4, epochs=2, shuffle=False, verbose=0)
+    start.again().fit(x, **options)
+    start.model.save(tmp_path / "toy.keras")
+    start.model.fit(x, **options)
+    loaded = keras.saving.load_model(tmp_path / "toy.keras")
+    loaded.fit(x, **options)
+    for a, b in zip(loaded.get_weights(), start.model.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+def test_a_weight_changed_by_a_callback_takes_effect_in_the_compiled_program(models, start, rows):
     betas = [1.0, 0.0, 3.0]
-    anneal = Spy(on_epoch_begin=lambda model, epoch: setattr(model, "beta", betas[epoch]))
-    h = vae.fit(random_images(8), batch_size=4, epochs=3, verbose=0, callbacks=[anneal]).history
+    anneal = models.Spy(on_epoch_begin=lambda model, epoch: model.beta.assign(betas[epoch]))
+    h = start.again().fit(rows(8), batch_size=4, epochs=3, verbose=0, callbacks=[anneal]).history
     np.testing.assert_allclose(np.array(h["reconstruction"]) + np.array(betas) * h["kl"], h["loss"], rtol=1e-5)
     assert min(h["kl"]) > 1e-4
 
 
-def test_a_dataset_takes_keras_own_path(stock, compiled):
-    x = random_images(8)
-    holds = []
-    spy = Spy(on_epoch_end=lambda model, epoch: holds.append(dict(model._held)))
-    data = tf.data.Dataset.from_tensor_slices(x).batch(4)
-    first = stock.again(weights=compiled.weights).fit(data, epochs=2, verbose=0, callbacks=[spy], validation_data=data)
-    assert holds == [{}, {}]
-    second = compiled.again().fit(x, batch_size=4, epochs=2, verbose=0, shuffle=False, validation_data=x)
-    for key, values in second.history.items():
-        np.testing.assert_allclose(first.history[key], values, rtol=1e-5)
-    assert stock.vae.evaluate(data)[0] == pytest.approx(stock.vae.evaluate(x)[0], rel=1e-5)
-
-
-def test_other_arguments_of_keras_fit_take_its_own_path(stock):
-    x = random_images(10)
-    holds = []
-    spy = Spy(on_epoch_end=lambda model, epoch: holds.append(dict(model._held)))
-    vae = stock.again()
-    history = vae.fit(x, batch_size=4, validation_split=0.2, verbose=0, callbacks=[spy]).history
-    assert holds == [{}] and history["val_loss"][0] == pytest.approx(vae.evaluate(x[8:])[0], rel=1e-5)
-    before = vae.get_weights()
-    stock.again(weights=before).fit(x, sample_weight=np.zeros(10), verbose=0)
-    for weight, expected in zip(vae.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(weight, expected)
-    # Weights that pick one example: the loss is its own, divided by the ten of the batch.
-    one = vae.evaluate(x, sample_weight=np.eye(10)[3])
-    assert one[0] == pytest.approx(vae.evaluate(x[3:4])[0] / 10, rel=1e-5)
+def test_other_arguments_of_keras_fit_take_its_own_loop(models, toy, rows):
+    x, holds = rows(10), []
+    spy = models.Spy(on_epoch_end=lambda model, epoch: holds.append(dict(model._held)))
+    history = toy.fit(x, batch_size=4, validation_split=0.2, verbose=0, callbacks=[spy]).history
+    assert holds == [{}] and history["val_loss"][0] == pytest.approx(toy.evaluate(x[8:])[0], rel=1e-5)
     with pytest.raises(TypeError, match="batchsize"):
-        vae.fit(x, batchsize=4, verbose=0)
+        toy.fit(x, batchsize=4, verbose=0)
 
 
-def test_initial_epoch_numbers_the_epochs_that_follow(vae, capsys):
-    history = vae.fit(random_images(4), epochs=5, initial_epoch=3, validation_data=None)
-    assert history.epoch == [3, 4] and len(history.history["loss"]) == 2
+def test_initial_epoch_numbers_the_epochs_that_follow(toy, rows, capsys):
+    history = toy.fit(rows(4), epochs=5, initial_epoch=3, validation_data=None)
+    assert history.epoch == [3, 4] and len(history.history["loss"]) == 2 and not history.interrupted
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(" · ")[0] for line in lines[:2]] == ["epoch 4/5", "epoch 5/5"] and len(lines) == 3
 
 
-def test_the_progress_is_printed_unless_silenced(vae, capsys):
-    vae.fit(random_images(4), epochs=2, verbose=0)
+def test_the_progress_is_printed_unless_silenced(models, toy, rows, capsys):
+    toy.fit(rows(4), epochs=2, verbose=0)
     assert capsys.readouterr().out == ""
-    history = vae.fit(random_images(4), epochs=2)
+    history = toy.fit(rows(4), epochs=2)
     lines = capsys.readouterr().out.splitlines()
-    assert (
-        len(lines) == 3 and f"loss {history.history['loss'][1]:.2f}" in lines[1] and lines[2].startswith("trained in")
-    )
+    assert len(lines) == 3 and lines[2].startswith("trained in")
+    last = {term: values[1] for term, values in history.history.items()}
+    assert f"loss {last['loss']:.2f} · reconstruction {last['reconstruction']:.2f} · KL {last['kl']:.2f}" in lines[1]
+    game = models.Game()
+    game.compile("sgd")
+    game.fit(rows(4))
+    assert " · critic " in capsys.readouterr().out
 
 
-# An interrupt, and what is kept in memory ----------------------------------------------------------
+def test_run_eagerly_runs_the_steps_themselves(models, rows):
+    model = models.Toy()
+    model.compile("sgd", run_eagerly=True)
+    seen, terms = [], model.terms
+    model.terms = lambda x, y=None: seen.append(tf.executing_eagerly()) or terms(x, y)
+    model.fit(rows(4), batch_size=2, verbose=0)
+    assert seen == [True, True]
 
 
-@pytest.mark.parametrize("compiled_epochs", [True, False])
-def test_an_interrupt_keeps_the_model_and_its_history(compiled, stock, capsys, compiled_epochs):
-    vae, x = (compiled if compiled_epochs else stock).again(), random_images(8)
-    options = dict(batch_size=4, validation_data=x[:3], compiled_epochs=compiled_epochs)
-    history = vae.fit(x, epochs=5, callbacks=[interrupt(2)], **options)
-    assert isinstance(history, keras.callbacks.History)
-    assert history.epoch == [0, 1] and all(len(values) == 2 for values in history.history.values())
-    assert capsys.readouterr().out.splitlines()[-1].startswith("interrupted after 2 of 5 epochs")
-    assert vae._held == {}
-    assert vae.evaluate(x)[0] < history.history["loss"][0]
-    assert vae.decode([[0, 0]]).shape == (1, 8, 8)
-    further = vae.fit(x, epochs=3, verbose=0, **options)
-    assert len(further.history["loss"]) == 3 and further.history["loss"][-1] < history.history["loss"][-1]
+def test_a_user_may_train_on_one_batch(toy, rows):
+    x = rows(4)
+    first = toy.evaluate(x)[0]
+    assert toy.train_on_batch(x)[0] == pytest.approx(first, rel=1e-5)
+    assert toy.evaluate(x)[0] < first
 
 
-def test_an_interrupt_in_the_first_epoch_gives_an_empty_history_and_no_older_one(vae):
-    x = random_images(4)
-    vae.fit(x, epochs=2, verbose=0)
-    assert vae.fit(x, epochs=2, verbose=0, callbacks=[interrupt(0)]).history == {}
+# What is kept in memory ----------------------------------------------------------------------------
 
 
-def test_an_interrupt_before_the_first_epoch_gives_an_empty_history_too(vae, monkeypatch, capsys):
-    def press(**_):
-        raise KeyboardInterrupt
-
-    x = random_images(4)
-    vae.fit(x, verbose=0)
-    monkeypatch.setattr(vae, "_maybe_symbolic_build", press)
-    assert vae.fit(x, epochs=2).history == {}
-    assert capsys.readouterr().out == "interrupted before the training began\n"
-    assert vae._held == {}
-
-
-def test_an_interrupt_during_validation_keeps_the_epochs_before(vae):
-    presses = []
-
-    def press(model, index):
-        presses.append(index)
-        if len(presses) == 2:
-            raise KeyboardInterrupt
-
-    x = random_images(4)
-    history = vae.fit(x, epochs=3, verbose=0, validation_data=x, callbacks=[Spy(on_test_begin=press)])
-    assert history.epoch == [0]
-    assert np.isfinite(vae.evaluate(x)[0])
-
-
-def test_another_error_is_not_swallowed(vae):
+def test_another_error_is_not_swallowed(models, toy, rows):
     def fail(model, epoch):
         raise RuntimeError("the callback's own")
 
     with pytest.raises(RuntimeError, match="the callback's own"):
-        vae.fit(random_images(4), verbose=0, callbacks=[Spy(on_epoch_end=fail)])
-    assert vae._held == {}
+        toy.fit(rows(4), verbose=0, callbacks=[models.Spy(on_epoch_end=fail)])
+    assert toy._held == {}
 
 
-def test_the_data_are_held_while_fit_runs_and_released_afterwards(vae):
-    x, seen = random_images(5), []
-    spy = Spy(on_epoch_end=lambda model, epoch: seen.append({k: len(v.data) for k, v in model._held.items()}))
-    vae.fit(x, verbose=0, validation_data=x[:2], callbacks=[spy])
+def test_the_data_are_held_while_fit_runs_and_released_afterwards(models, toy, rows):
+    x, seen = rows(5), []
+    look = models.Spy(
+        on_epoch_end=lambda model, epoch: seen.append({k: v.num_examples for k, v in model._held.items()})
+    )
+    toy.fit(x, verbose=0, validation_data=x[:2], callbacks=[look])
     assert seen == [{"train": 5, "test": 2}]
-    assert vae._held == {} and vae.train_function is None and vae.test_function is None
-    vae.evaluate(x)
-    assert vae._held == {} and vae.test_function is None
+    assert toy._held == {} and toy.train_function is None and toy.test_function is None
+    toy.evaluate(x)
+    assert toy._held == {} and toy.test_function is None
 
 
-def test_fit_traces_once_and_compile_starts_anew(make_vae, without_xla):
-    vae = make_vae(units=3)
-    traces = []
-    loss = vae.compute_loss
-    vae.compute_loss = lambda *args, **kwargs: traces.append(1) or loss(*args, **kwargs)
-    vae.compile("sgd")
-    vae.fit(random_images(7), batch_size=3, epochs=2, verbose=0)
+def test_the_data_are_not_copied(models, toy, rows):
+    x, y, seen = rows(40), rows(40, seed=1), []
+    look = models.Spy(on_epoch_end=lambda model, epoch: seen.append(model._held["train"].data))
+    toy.fit(x, y, verbose=0, callbacks=[look])
+    assert seen[0].x is x and seen[0].y is y
+
+
+def test_fit_traces_once_and_compile_starts_anew(models, rows):
+    model, traces = models.Toy(), []
+    losses = model.batch_losses
+    model.batch_losses = lambda *args, **kwargs: traces.append(1) or losses(*args, **kwargs)
+    model.compile("sgd")
+    model.fit(rows(7), batch_size=3, epochs=2, verbose=0)
     assert len(traces) == 1
-    vae.fit(random_images(11), batch_size=4, verbose=0)  # another size of data, of batch and of rest
-    vae.fit(random_images(7), batch_size=3, verbose=0)
+    model.fit(rows(11), batch_size=4, verbose=0)  # another size of data, of batch and of rest
+    model.fit(rows(7), batch_size=3, verbose=0)
     assert len(traces) == 1
-    vae.evaluate(random_images(5), batch_size=2)
-    vae.evaluate(random_images(5))
+    model.evaluate(rows(5), batch_size=2)
+    model.evaluate(rows(5))
     assert len(traces) == 2
-    vae.compile("sgd")
-    vae.fit(random_images(7), batch_size=3, verbose=0)
+    model.fit(rows(7), rows(7), batch_size=3, verbose=0)  # another structure
+    model.fit(rows(7), batch_size=3, verbose=0)
     assert len(traces) == 3
+    model.compile("sgd")
+    model.fit(rows(7), batch_size=3, verbose=0)
+    assert len(traces) == 4
 
 
-def test_changed_data_are_read_anew(vae):
-    x = random_images(4)
-    first = vae.evaluate(x)[0]
+def test_many_models_raise_no_warning(models, rows, caplog):
+    for _ in range(6):
+        model = models.Toy()
+        model.compile("sgd")
+        model.fit(rows(2), verbose=0)
+    assert not caplog.records
+
+
+def test_changed_data_are_read_anew(toy, rows):
+    x = rows(4)
+    first = toy.evaluate(x)[0]
     x[:] = 1 - x
-    assert vae.evaluate(x)[0] != pytest.approx(first, rel=1e-4)
+    assert toy.evaluate(x)[0] != pytest.approx(first, rel=1e-4)
+
+
+def test_models_that_nobody_holds_are_forgotten(models, rows):
+    gone, held = models.Toy(), models.Toy()
+    gone.compile("adam")
+    gone.fit(rows(4), verbose=0)
+    trace = weakref.ref(gone)
+    del gone
+    forget_models()
+    assert trace() is None
+    held.compile("adam")
+    assert np.isfinite(held.fit(rows(4), verbose=0).history["loss"][0])
 
 
 # When to compile how -------------------------------------------------------------------------------
 
 
-def test_convolutions_leave_xla_out_on_a_cpu(make_vae, monkeypatch):
-    dense, conv = make_vae("dense"), make_vae("conv")
+@pytest.mark.parametrize("layer", ["Conv2D", "Conv2DTranspose", "SeparableConv2D", "DepthwiseConv2D"])
+def test_convolutions_leave_xla_out_on_a_cpu(layer, xla_is_faster, monkeypatch):
+    filters = {} if layer == "DepthwiseConv2D" else {"filters": 1}
+    inner = keras.Sequential([keras.Input((4, 4, 1)), getattr(keras.layers, layer)(kernel_size=1, **filters)])
+    conv = keras.Sequential([keras.Input((4, 4, 1)), inner])  # however deep
+    dense = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, name="Conv")])
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [])
-    assert _xla_is_faster(dense) and not _xla_is_faster(conv)
+    assert xla_is_faster(dense) and not xla_is_faster(conv)
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: ["a GPU"])
-    assert _xla_is_faster(conv)
+    assert xla_is_faster(conv)
 
 
-def test_other_backends_take_keras_own_path(monkeypatch):
-    x = random_images(4)
-    assert steps._can_be_compiled(x) and not steps._can_be_compiled(None)
-    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    assert not steps._can_be_compiled(x)
+def test_bad_counts_are_refused(toy, rows):
+    for name in ("epochs", "batch_size", "validation_batch_size"):
+        for value in (0, -1, 1.5, "2"):
+            with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1; received {value!r}"):
+                toy.fit(rows(4), verbose=0, **{name: value})
+    with pytest.raises(ValueError, match="batch_size must be a whole number"):
+        toy.evaluate(rows(4), batch_size=0)
 
 
-def test_the_data_are_not_copied(vae):
-    x, seen = random_images(40), []
-    vae.fit(
-        x, verbose=0, callbacks=[Spy(on_epoch_end=lambda model, epoch: seen.append(model._held["train"].data is x))]
-    )
-    assert seen == [True]
-
-
-def test_models_that_nobody_holds_are_forgotten(make_vae):
-    gone, held = make_vae(), make_vae()
-    gone.compile("adam")
-    gone.fit(random_images(4), verbose=0)
-    trace = weakref.ref(gone)
-    del gone
-    steps.forget_models()
-    assert trace() is None
-    held.compile("adam")
-    assert np.isfinite(held.fit(random_images(4), verbose=0).history["loss"][0])
-
-
-# Bad input -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "x, message",
-    [
-        (np.full((4, 8, 8), 255), "x must hold floating-point numbers .* Divide by 255"),
-        (np.full((4, 8, 8), 255.0), r"x must be scaled to \[0, 1\] .* Divide by 255"),
-        (
-            np.where(np.arange(4)[:, None, None] == 2, np.nan, np.zeros((4, 8, 8))),
-            "x must be finite; example 2 holds NaN",
-        ),
-        (np.zeros((4, 64)), r"x must have shape \(n, 8, 8\); received \(4, 64\)"),
-        (np.zeros((0, 8, 8)), "x holds no example"),
-        ([[1.0], [2.0, 3.0]], "x must be one array"),
-        (tf.data.Dataset.from_tensors(np.full((4, 8, 8), 255.0)), "the first batch of x must be scaled"),
-        (tf.data.Dataset.from_tensors(np.full((4, 8, 8), 255)), "the first batch of x must hold floating-point"),
-    ],
-)
-def test_bad_data_are_refused_before_anything_is_trained(compiled, x, message):
-    vae = compiled.again()
-    with pytest.raises(ValueError, match=message):
-        vae.fit(x, verbose=0)
-    with pytest.raises(ValueError, match=message):
-        vae.evaluate(x)
-    if isinstance(x, np.ndarray):
-        with pytest.raises(ValueError, match=message.replace("x ", "validation_data ", 1)):
-            vae.fit(random_images(2), validation_data=x, verbose=0)
-    for weight, expected in zip(vae.get_weights(), compiled.weights, strict=True):
-        np.testing.assert_array_equal(weight, np.float32(expected))
-    assert vae._held == {}
-
-
-@pytest.mark.parametrize("name", ["epochs", "batch_size", "validation_batch_size"])
-@pytest.mark.parametrize("value", [0, -1, 1.5, "2"])
-def test_counts_are_positive_whole_numbers(vae, name, value):
-    with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1; received {value!r}"):
-        vae.fit(random_images(4), verbose=0, **{name: value})
-    if name == "batch_size":
-        with pytest.raises(ValueError, match="batch_size must be a whole number"):
-            vae.evaluate(random_images(4), batch_size=value)
-
-
-def test_a_model_that_was_not_compiled_says_so(make_vae):
-    vae = make_vae()
-    for use in (vae.fit, vae.evaluate):
-        with pytest.raises(ValueError, match="compile"):
-            use(random_images(4))
+def test_a_model_that_was_not_compiled_says_so(models, rows):
+    model = models.Toy()
+    for use in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match="call compile first"):
+            use(rows(4))

@@ -29,7 +29,7 @@ class Data(NamedTuple):
         """Return the same for Keras's own loop, which drops sample weights that come without targets."""
         if self.sample_weight is None or self.y is not None:
             return self
-        return self._replace(y=np.zeros((len(self.x), 0), "float32"))
+        return self._replace(y=np.zeros((len(self.x), 0), bool))  # a type of its own, so a trace of its own
 
     def packed(self) -> Any:
         """Return the same in one piece, as Keras takes validation data and batches."""
@@ -138,7 +138,7 @@ class DataCheck:
         except ValueError as error:
             self._error = error
             raise
-        return data.packed()
+        return tuple(part for part in data.for_keras() if part is not None)  # Keras wants a tuple, of x alone too
 
 
 class _CheckedDataset(keras.utils.PyDataset):

@@ -60,7 +60,11 @@ def _move(model, players, state, batch, track):
         gradients[name], (losses, non_trainable, metrics) = jax.grad(goal, has_aux=True)(own[name], name)
     with _values(model, state) as scope:
         for name, player in players.items():
-            optimizer_of(model.optimizer, name).apply(gradients[name], player.variables)
+            optimizer = optimizer_of(model.optimizer, name)
+            moved = optimizer.stateless_apply(_current(scope, optimizer.variables), gradients[name], own[name])
+            for variables, values in zip((player.variables, optimizer.variables), moved, strict=True):
+                for variable, value in zip(variables, values, strict=True):
+                    variable.assign(value)
     trainable = _current(scope, model.trainable_variables)
     return losses, State(trainable, non_trainable, _current(scope, model.optimizer.variables), metrics)
 

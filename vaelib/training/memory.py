@@ -39,7 +39,12 @@ def forget_models() -> None:
     For a notebook that trains one model after another. A model that a variable still holds stays as it is.
     """
     keras.backend.clear_session()  # collects the garbage too
-    with contextlib.suppress(AttributeError, OSError):  # C libraries other than glibc do not have the call
+    give_back()
+
+
+def give_back() -> None:
+    """Hand the memory that is free back to the system, where the C library has a call for it."""
+    with contextlib.suppress(AttributeError, OSError):
         if sys.platform == "linux":
             ctypes.CDLL(None).malloc_trim(0)
 
