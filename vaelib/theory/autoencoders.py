@@ -71,7 +71,7 @@ class Autoencoder(LatentVariableModel):
 
     def logits(self, z):
         """Return ℓ, one real number per pixel, shape (..., latent_dim) to (..., data_dim)."""
-        return self._decoder(self._check("z", z, self.latent_dim))[1]
+        return self._decoder(self.check("z", z, self.latent_dim))[1]
 
     def decode(self, z):
         """Return the mean image, pixels in [0, 1], shape (..., latent_dim) to (..., data_dim)."""

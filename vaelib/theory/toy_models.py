@@ -20,7 +20,8 @@ class LatentVariableModel:
     def __init__(self, data_dim, latent_dim):
         self.data_dim, self.latent_dim = data_dim, latent_dim
 
-    def _check(self, name, value, dim):
+    def check(self, name, value, dim):
+        """Return value as a float64 array of shape (..., dim), or raise ValueError."""
         value = checks.real_array(name, value)
         if value.ndim == 0 or value.shape[-1] != dim:
             raise ValueError(f"{name} must have shape (..., {dim}); received {value.shape}.")
@@ -28,14 +29,14 @@ class LatentVariableModel:
 
     def check_x(self, x):
         """Return x as a float64 array of shape (..., data_dim), or raise ValueError."""
-        return self._check("x", x, self.data_dim)
+        return self.check("x", x, self.data_dim)
 
     def _check_q(self, mu, log_var):
-        return self._check("mu", mu, self.latent_dim), self._check("log_var", log_var, self.latent_dim)
+        return self.check("mu", mu, self.latent_dim), self.check("log_var", log_var, self.latent_dim)
 
     def log_prior(self, z):
         """log p(z) = log N(z; 0, I): (..., latent_dim) to (...)."""
-        return gaussian.log_prob_standard_normal(self._check("z", z, self.latent_dim))
+        return gaussian.log_prob_standard_normal(self.check("z", z, self.latent_dim))
 
     def log_joint(self, x, z):
         """log p(x, z) = log p(z) + log p(x|z), shape (...)."""
@@ -80,7 +81,7 @@ class LinearGaussian(LatentVariableModel):
 
     def log_likelihood(self, x, z):
         """log p(x|z) = log N(x; W z + b, σ² I), shape (...)."""
-        x, z = self.check_x(x), self._check("z", z, self.latent_dim)
+        x, z = self.check_x(x), self.check("z", z, self.latent_dim)
         mean = z @ self.w.T + self.b
         return gaussian.log_prob_diagonal(x, mean, np.full(self.data_dim, 2 * np.log(self.sigma)))
 
@@ -176,7 +177,7 @@ class BernoulliLatent(LatentVariableModel):
 
     def log_likelihood(self, x, z):
         """log p(x|z) = Σ_j x_j t_j − log(1 + exp t_j) with t = w z + b, shape (...)."""
-        logits = self._check("z", z, 1) * self.w + self.b
+        logits = self.check("z", z, 1) * self.w + self.b
         return np.sum(self.check_x(x) * logits - np.logaddexp(0.0, logits), axis=-1)
 
     def log_evidence(self, x):

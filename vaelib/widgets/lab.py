@@ -71,7 +71,7 @@ class Lab(Panel):
             for artist in moving:
                 artist.set_animated(True)
         super().__init__(sliders, labels, shown_width, alt)
-        self._open()
+        self.open()
 
     def static(self, values=None, **named):
         """Return the picture for given values as an ordinary output of a cell.
@@ -83,11 +83,11 @@ class Lab(Panel):
         Returns:
             A picture that displays itself as PNG, with its description, the values and the readout as text.
         """
-        values = self._checked(values, named)
-        pixels, text = self._draw(values)
-        return StaticPicture(self._png(pixels), f"{self.alt} At {self._describe(values)}: {text}", self.width)
+        values = self.checked(values, named)
+        pixels, text = self.draw(values)
+        return StaticPicture(self.png(pixels), f"{self.alt} At {self.describe(values)}: {text}", self.width)
 
-    def _draw(self, values):
+    def draw(self, values):
         text = self.update(**values)
         if not isinstance(text, str):
             raise TypeError(
@@ -107,7 +107,7 @@ class Lab(Panel):
         return np.array(self._canvas.buffer_rgba()), text
 
     @staticmethod
-    def _png(pixels):
+    def png(pixels):
         return png_bytes(Image.fromarray(pixels).convert("RGB"))
 
 

@@ -45,7 +45,7 @@ class StaticPicture:
 
 
 class Panel:
-    """Sliders, an image and a text under each other; a subclass gives `_draw(values)` -> (pixels, text) and `_png`.
+    """Sliders, an image and a text under each other; a subclass gives `draw` and `png`.
 
     Args:
         sliders: what each named value can be, see `Lab`.
@@ -68,7 +68,15 @@ class Panel:
         self.readout = ipywidgets.HTML()
         self.box = ipywidgets.VBox([*self.controls.values(), self.image, self.readout])
 
-    def _open(self):
+    def draw(self, values):
+        """Return the picture, an array of uint8, and the readout for all values by name; a subclass gives it."""
+        raise NotImplementedError
+
+    def png(self, pixels):
+        """Return a picture of `draw` as PNG bytes; a subclass gives it."""
+        raise NotImplementedError
+
+    def open(self):
         """Draw the first frame (an error here stops the cell, as it should) and listen to the sliders."""
         try:
             self._update()
@@ -97,11 +105,11 @@ class Panel:
         Raises:
             ValueError: an unknown name, or a value that the slider cannot take.
         """
-        return self._draw(self._checked(values, named))[0]
+        return self.draw(self.checked(values, named))[0]
 
     def text(self, values=None, **named):
         """Return the readout for given values, which are those of `frame`."""
-        return self._draw(self._checked(values, named))[1]
+        return self.draw(self.checked(values, named))[1]
 
     def sweep(self, num=9, grid=False):
         """Drive the sliders over their whole ranges.
@@ -121,7 +129,7 @@ class Panel:
         else:
             positions = [{**self.start, name: value} for name, span in spans.items() for value in span]
         for values in positions:
-            yield Frame(values, *self._draw(values))
+            yield Frame(values, *self.draw(values))
 
     def show(self):
         """Display the sliders, the picture and the readout in the cell's output."""
@@ -145,8 +153,8 @@ class Panel:
                     part.close()
 
     def _update(self):
-        pixels, text = self._draw(self.values)
-        self.image.value = self._png(pixels)
+        pixels, text = self.draw(self.values)
+        self.image.value = self.png(pixels)
         self.readout.value = _paragraph(text)
 
     def _on_change(self, _):
@@ -155,17 +163,19 @@ class Panel:
         except Exception as error:
             # An exception in a callback would otherwise vanish in the kernel's log.
             details = "".join(traceback.format_exception(error))
-            at = self._describe(self.values)
+            at = self.describe(self.values)
             summary = f"{type(error).__name__}: {error} (at {at}; the picture is that of the last good values)"
             self.readout.value = (
                 f'<div style="color: #b00020; white-space: pre-wrap">{html.escape(summary)}</div>'
                 f"<details><summary>Where it happened</summary><pre>{html.escape(details)}</pre></details>"
             )
 
-    def _describe(self, values):
+    def describe(self, values):
+        """Return the values in words, by the sliders' labels."""
         return ", ".join(f"{self.labels[name]} = {_readable(value)}" for name, value in values.items())
 
-    def _checked(self, values, named):
+    def checked(self, values, named):
+        """Return all values by name, those left out at their start; arguments and errors as `frame`."""
         if values is None:
             values = {}
         elif not isinstance(values, dict):

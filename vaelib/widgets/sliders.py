@@ -93,11 +93,11 @@ class LatentSliders(Panel):
         super().__init__(sliders, None, image.shape[1] * self.scale, alt or "The decoded image.")
         for control in self.controls.values():
             control.readout_format = ".2f"
-        self._open()
+        self.open()
 
     def code(self, values=None, **named):
         """Return the latent code z, shape (latent_dim,), for given slider values (those of `frame`)."""
-        return self._code(self._checked(values, named))
+        return self._code(self.checked(values, named))
 
     def static(self, values_list=None):
         """Return decoded images at several positions, side by side, as an ordinary output of a cell.
@@ -113,7 +113,7 @@ class LatentSliders(Panel):
             rows = [[{name: float(value)} for value in np.linspace(slider.min, slider.max, 5)]
                     for name, slider in self.controls.items()]  # fmt: skip
         else:
-            rows = [[given if isinstance(given, dict) else self._checked(given, {}) for given in values_list]]
+            rows = [[given if isinstance(given, dict) else self.checked(given, {}) for given in values_list]]
             if not rows[0]:
                 raise ValueError("values_list must hold at least one position; received none.")
         images = [[self.frame(given) for given in row] for row in rows]
@@ -125,11 +125,11 @@ class LatentSliders(Panel):
     def _code(self, values):
         return self.offset + self.axes @ np.array(list(values.values()))
 
-    def _draw(self, values):
+    def draw(self, values):
         z = self._code(values)
         return decoded_image(self.decode, z), self._readout(values, z)
 
-    def _png(self, pixels):
+    def png(self, pixels):
         return to_png(pixels, min(self.scale, MAX_SMOOTH_SCALE) if self.smooth else self.scale, self.smooth)
 
     def _readout(self, values, z):

@@ -67,20 +67,20 @@ class WrongLossLab(Panel):
             raise ValueError("pairs must hold at least one mistake; received none.")
         self.pairs, self._drawn = dict(pairs), {}
         super().__init__({"mistake": list(self.pairs)}, {"mistake": "the mistake"}, WIDTH, ALT)
-        self._open()
+        self.open()
 
     def static(self, mistake):
         """Return the picture of one mistake as an ordinary output of a cell."""
-        return picture(self.pairs[self._checked({"mistake": mistake}, {})["mistake"]])
+        return picture(self.pairs[self.checked({"mistake": mistake}, {})["mistake"]])
 
-    def _draw(self, values):
+    def draw(self, values):
         name = values["mistake"]
         if name not in self._drawn:
             self._drawn[name] = _pixels(self.pairs[name])
         return self._drawn[name], _readout(self.pairs[name])
 
     @staticmethod
-    def _png(pixels):
+    def png(pixels):
         return _png(pixels)
 
 
