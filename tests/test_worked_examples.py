@@ -115,6 +115,7 @@ def test_given_noise_makes_a_sample_a_function_and_log_prob_comes_with_it(Laplac
     np.testing.assert_allclose(likelihood.mean(params), loc, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_it_trains_and_a_saved_model_loads_where_the_file_is_imported(Laplace, folder, data, tmp_path):
     keras.utils.set_random_seed(0)
     vae = make_vae(Laplace(SHAPE))
@@ -166,6 +167,7 @@ def test_the_objective_trains(FreeNats, data):
 # README.md --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_readmes_model_trains(monkeypatch):
     (code,) = blocks("README.md")
     assert code.count("epochs=50") == 1

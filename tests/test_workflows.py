@@ -323,9 +323,11 @@ def code_of(page: str) -> tuple[list[str], str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_file_that_a_page_names_exists(page):
-    spans, _ = code_of(page)
+    spans, blocks = code_of(page)
     suffix = r"\.(?:py|pyi|md|toml|yml|json|txt|ipynb|js|cff)"
     paths = [span for span in spans if re.fullmatch(rf"(?:[\w.*-]+/)+[\w.*-]*|[\w.*-]+{suffix}", span)]
+    words = [word for text in [*spans, blocks] for word in text.split()]
+    paths += [word for word in words if word.split("/")[0] in FOLDERS and "/" in word]
     links = re.findall(r"\]\(([^)\s]+)\)", (ROOT / page).read_text("utf-8"))
     paths += [link.split("#")[0] for link in links if not link.startswith(("http", "#"))]
     missing = [path for path in paths if not exists(path)]
