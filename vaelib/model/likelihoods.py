@@ -44,8 +44,8 @@ class Bernoulli(Pixels):
 
     def sample(self, params=None, noise=None, num=()):
         """Draw black-and-white images, shape (*num, batch, *event_shape), entries 0 or 1."""
-        uniform = self.flat(self.noise_for(params, noise, num), "noise")
-        return self.shaped(ops.cast(uniform < ops.sigmoid(self.checked(params)), keras.config.floatx()))
+        logits, uniform = self.checked(params), self.flat(self.noise_for(params, noise, num), "noise")
+        return self.shaped(ops.cast(uniform < ops.sigmoid(logits), keras.config.floatx()))
 
     def log_prob(self, value, params=None):
         """Return log p(x|z), summed over the pixels.

@@ -1,5 +1,6 @@
 """Objectives: what is minimised, as losses with owners. Each loss names the variables that it moves."""
 
+import copy
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -251,7 +252,7 @@ class AdversarialELBO(Objective):
 
     @classmethod
     def from_config(cls, config):
-        config = dict(config)
+        config = copy.deepcopy(config)  # Keras empties the dictionary of a network that it builds
         return cls(keras.saving.deserialize_keras_object(config.pop("critic")), **config)
 
 

@@ -1,5 +1,7 @@
 """Posteriors q(z|x): what the encoder's output means."""
 
+import copy
+
 import keras
 import numpy as np
 from keras import ops
@@ -239,5 +241,5 @@ class ImplicitPosterior(Distribution):
 
     @classmethod
     def from_config(cls, config):
-        config = dict(config)
+        config = copy.deepcopy(config)  # Keras empties the dictionary of a network that it builds
         return cls(keras.saving.deserialize_keras_object(config.pop("network")), **config)

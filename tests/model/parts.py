@@ -1,0 +1,86 @@
+"""Every part of the model, found by itself: a new class that is registered with Keras is tested with no new line."""
+
+import importlib
+import itertools
+import pkgutil
+
+import keras
+import numpy as np
+
+import vaelib.model
+from vaelib.model.distributions import Distribution
+from vaelib.model.flows import PlanarFlow, Transformed
+from vaelib.model.objectives import IWAE, AdversarialELBO, Objective
+from vaelib.model.posteriors import DiagonalNormal, ImplicitPosterior
+from vaelib.model.priors import StandardNormal
+
+
+def registered(kind):
+    """Return the classes of a kind in vaelib.model that Keras knows how to save: all but those to inherit from."""
+    modules = [importlib.import_module(f"vaelib.model.{m.name}") for m in pkgutil.iter_modules(vaelib.model.__path__)]
+    found = {value for module in modules for value in vars(module).values() if isinstance(value, type)}
+    concrete = {cls for cls in found if issubclass(cls, kind) and ">" in keras.saving.get_registered_name(cls)}
+    return sorted(concrete, key=lambda cls: cls.__name__)
+
+
+def network_of_two(first, second, size):
+    """A small keras.Model from two tensors to so many numbers."""
+    inputs = [keras.Input(first), keras.Input(second)]
+    joined = keras.layers.Concatenate()([keras.layers.Flatten()(tensor) for tensor in inputs])
+    return keras.Model(inputs, keras.layers.Dense(size)(keras.layers.Dense(3, activation="tanh")(joined)))
+
+
+def implicit(event_shape):
+    return ImplicitPosterior(network_of_two((4,), (3,), int(np.prod(event_shape))))
+
+
+# How to make what its class and a shape do not say.
+DISTRIBUTIONS_MADE_BY_HAND = {
+    ImplicitPosterior: {"ImplicitPosterior": implicit},
+    Transformed: {
+        "Transformed(DiagonalNormal)": lambda shape: Transformed(DiagonalNormal(shape), [PlanarFlow(), PlanarFlow()]),
+        "Transformed(StandardNormal)": lambda shape: Transformed(StandardNormal(shape), [PlanarFlow(), PlanarFlow()]),
+    },
+}
+OBJECTIVES_MADE_BY_HAND = {
+    IWAE: {
+        "IWAE": lambda data_shape, latent_dim: IWAE(3),
+        "IWAE doubly reparameterised": lambda data_shape, latent_dim: IWAE(3, doubly_reparameterized=True),
+    },
+    AdversarialELBO: {
+        "AdversarialELBO": lambda data_shape, latent_dim: AdversarialELBO(
+            network_of_two(data_shape, (latent_dim,), 1), critic_steps=2
+        )
+    },
+}
+
+
+def _makers(kind, made_by_hand, otherwise):
+    named = [made_by_hand.get(cls, {cls.__name__: otherwise(cls)}) for cls in registered(kind)]
+    return {name: make for each in named for name, make in each.items()}
+
+
+# Names, and the functions that make a part: of an event shape, and of the shapes of data and codes.
+DISTRIBUTIONS = _makers(Distribution, DISTRIBUTIONS_MADE_BY_HAND, lambda cls: cls)
+OBJECTIVES = _makers(Objective, OBJECTIVES_MADE_BY_HAND, lambda cls: lambda data_shape, latent_dim: cls())
+
+# Roles, by what a distribution says of itself.
+_LIKE = {name: make((2,)) for name, make in DISTRIBUTIONS.items()}
+PRIORS = [name for name, part in _LIKE.items() if part.params_size == 0]
+POSTERIORS = [n for n, part in _LIKE.items() if part.params_size and part.support == "real" and part.reparameterized]
+LIKELIHOODS = [name for name, part in _LIKE.items() if part.params_size and part.has_density]
+DENSITIES = [name for name, part in _LIKE.items() if part.has_density]
+
+
+def every_two_together(kinds, fit):
+    """Choose combinations that fit so that every two parts of different kinds meet, if any that fits has them."""
+    everything = [parts for parts in itertools.product(*kinds) if fit(*parts)]
+    pairs = [
+        {(i, parts[i], j, parts[j]) for i, j in itertools.combinations(range(len(kinds)), 2)} for parts in everything
+    ]
+    chosen, met = [], set()
+    while any(news := [len(each - met) for each in pairs]):
+        best = int(np.argmax(news))
+        chosen.append(everything[best])
+        met |= pairs[best]
+    return chosen
