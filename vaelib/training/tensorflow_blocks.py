@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from vaelib.training import compilation
+from vaelib.training.memory import give_back
 
 
 def apply_to(model: keras.Model) -> bool:
@@ -43,11 +44,18 @@ def runner(model, phase, step, blocks):
     # One trace for all sizes of block and batch; XLA compiles each size it meets.
     program = programs[phase].get_concrete_function(blocks.spec, tf.TensorSpec((), tf.int32))
 
+    sizes = programs.setdefault((phase, "sizes"), set())
+
     def run_blocks(iterator):
         for _, number in zip(range(model.steps_per_execution), iterator, strict=False):
-            logs = program(*blocks.load(int(number)))
+            block, num_steps = blocks.load(int(number))
+            logs = program(block, num_steps)
             # Reading the numbers waits for the program to end: only then may the block's memory be filled anew.
             logs = {name: value.numpy() for name, value in logs.items()}
+            size = keras.tree.flatten(block)[0].shape[:2]
+            if size not in sizes:  # XLA compiled for it, in some 80 MB that nobody needs again
+                sizes.add(size)
+                give_back()
         return logs
 
     return run_blocks
