@@ -49,31 +49,37 @@ def weights(model):
     return ops.convert_to_numpy(model.dense.kernel)
 
 
+def numbers(*arguments, **constants):
+    return ops.convert_to_numpy(product(*arguments, **constants)["result"])
+
+
+def draw(function, model):
+    return ops.convert_to_numpy(function(model, np.zeros(5, "float32")))
+
+
 def test_it_returns_what_the_function_returns(model):
     x = np.ones((4, 3), "float32")
-    np.testing.assert_allclose(product(model, x)["result"], x @ weights(model), rtol=1e-5)
-    twice = product(model, x, {"a": np.float32(2)})["result"]
-    np.testing.assert_allclose(twice, 2 * x @ weights(model), rtol=1e-5)
-    np.testing.assert_allclose(product(model, x, power=2)["result"], (x @ weights(model)) ** 2, rtol=1e-5)
-    assert product.__name__ == "product" and product.__wrapped__(model, x)["result"].shape == (4, 2)
+    np.testing.assert_allclose(numbers(model, x), x @ weights(model), rtol=1e-5)
+    np.testing.assert_allclose(numbers(model, x, {"a": np.float32(2)}), 2 * x @ weights(model), rtol=1e-5)
+    np.testing.assert_allclose(numbers(model, x, power=2), (x @ weights(model)) ** 2, rtol=1e-5)
+    assert product.__name__ == "product" and product.__wrapped__(model, ops.ones((4, 3)))["result"].shape == (4, 2)
 
 
 def test_changed_weights_are_read_anew(model):
     x = np.ones((4, 3), "float32")
     product(model, x)
     model.dense.kernel.assign(np.full((3, 2), 0.5))
-    np.testing.assert_allclose(product(model, x)["result"], np.full((4, 2), 1.5), rtol=1e-6)
+    np.testing.assert_allclose(numbers(model, x), np.full((4, 2), 1.5), rtol=1e-6)
 
 
 def test_noise_is_fresh_in_each_call_and_follows_the_seed(model):
-    zeros = np.zeros((5,), "float32")
-    draws = [np.array(noise(model, zeros)) for _ in range(3)]
+    draws = [draw(noise, model) for _ in range(3)]
     assert not np.array_equal(draws[0], draws[1]) and not np.array_equal(draws[1], draws[2])
-    again = Noisy()
-    np.testing.assert_allclose([np.array(noise(again, zeros)) for _ in range(3)], draws, rtol=1e-6)
+    again, eager = Noisy(), Noisy()
+    np.testing.assert_allclose([draw(noise, again) for _ in range(3)], draws, rtol=1e-6)
     # As in the uncompiled function, whose draws go on from the same state.
-    eager = Noisy()
-    np.testing.assert_allclose([np.array(noise.__wrapped__(eager, zeros)) for _ in range(3)], draws, rtol=1e-5)
+    uncompiled = [draw(lambda model, like: noise.__wrapped__(model, ops.convert_to_tensor(like)), eager) for _ in "123"]
+    np.testing.assert_allclose(uncompiled, draws, rtol=1e-5)
 
 
 @pytest.mark.skipif(keras.backend.backend() == "torch", reason="torch runs the function as it is")

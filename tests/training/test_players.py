@@ -119,7 +119,7 @@ def test_a_single_optimiser_is_cloned_for_each(models, given):
     game = models.Game()
     game.compile(given)
     first, second = game.optimizer["loss"], game.optimizer["critic"]
-    assert type(first) is type(second) is keras.optimizers.Adam and first is not second
+    assert isinstance(first, keras.optimizers.Adam) and type(first) is type(second) and first is not second
     assert (first.name, second.name) == game.optimizer.names == ("loss", "critic")
     rate = 0.001 if given == "adam" else 0.25
     assert {name: float(value) for name, value in game.optimizer.learning_rates.items()} == pytest.approx(

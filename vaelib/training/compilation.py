@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-from keras import layers
+from keras import layers, ops
 
 _CONVOLUTIONS = (
     *(layers.Conv1D, layers.Conv2D, layers.Conv3D),
@@ -38,7 +38,7 @@ def compiled(function: Callable) -> Callable:
     @functools.wraps(function)
     def run(model, *tensors, **constants):
         if getattr(model, "run_eagerly", False):
-            return function(model, *tensors, **constants)
+            return _eager(functools.partial(function, model, **constants), model)(*tensors)
         known = programs(model)
         key = function, tuple(sorted(constants.items()))
         if key not in known:
@@ -55,7 +55,14 @@ def programs(model: keras.Layer) -> dict[Any, Any]:
 
 
 def _compiler():
-    return {"tensorflow": _graph, "jax": _jitted}.get(keras.backend.backend(), lambda function, model: function)
+    return {"tensorflow": _graph, "jax": _jitted}.get(keras.backend.backend(), _eager)
+
+
+def _eager(function, model):
+    def run(*tensors):
+        return function(*keras.tree.map_structure(lambda x: None if x is None else ops.convert_to_tensor(x), tensors))
+
+    return run
 
 
 def _graph(function, model):
