@@ -9,6 +9,8 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import test_contract  # of every distribution: the one on the page keeps it too
+from gradients import double_precision
 from scipy import stats
 
 import vaelib
@@ -104,15 +106,37 @@ def test_its_samples_follow_the_density(Laplace):
     assert stats.kstest(sample.ravel(), stats.laplace(loc, scale).cdf).pvalue > 1e-3
 
 
-def test_given_noise_makes_a_sample_a_function_and_log_prob_comes_with_it(Laplace):
-    likelihood, params = Laplace(SHAPE, seed=0), np.random.default_rng(2).normal(size=(5, 12))
-    noise = likelihood.noise((3, 5))
-    value, log_prob = likelihood.sample_and_log_prob(params, noise)
-    np.testing.assert_array_equal(value, likelihood.sample(params, noise))
-    loc, scale = params[:, :6].reshape(5, *SHAPE), np.exp(params[:, 6:]).reshape(5, *SHAPE)
-    np.testing.assert_allclose(value, loc + scale * np.asarray(noise), rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(log_prob, likelihood.log_prob(value, params), rtol=1e-6)
-    np.testing.assert_allclose(likelihood.mean(params), loc, rtol=1e-6)
+@pytest.mark.parametrize("event_shape", [(2,), (3, 2)], ids=str)
+def test_it_keeps_the_contract_of_shapes(Laplace, monkeypatch, event_shape):
+    monkeypatch.setitem(test_contract.DISTRIBUTIONS, "Laplace", Laplace)
+    test_contract.test_shapes("Laplace", event_shape)
+
+
+CONTRACT = [
+    test_contract.test_given_noise_makes_a_sample_a_function_and_drawn_noise_is_fresh,
+    test_contract.test_a_sample_and_its_log_density_come_together,
+    test_contract.test_wrong_shapes_are_named,
+    test_contract.test_its_configuration_makes_it_again,
+    test_contract.test_densities_over_many_numbers_have_their_normaliser,
+]
+GRADIENTS = [
+    test_contract.test_the_gradient_of_the_log_density_is_that_of_differences,
+    test_contract.test_the_gradient_of_a_sample_is_that_of_differences,
+]
+
+
+@pytest.mark.parametrize("test", CONTRACT, ids=lambda test: test.__name__)
+def test_it_keeps_the_contract(Laplace, monkeypatch, test):
+    monkeypatch.setitem(test_contract.DISTRIBUTIONS, "Laplace", Laplace)
+    keras.utils.set_random_seed(0)
+    test("Laplace")
+
+
+@pytest.mark.parametrize("test", GRADIENTS, ids=lambda test: test.__name__)
+def test_its_gradients_keep_the_contract(Laplace, monkeypatch, test):
+    monkeypatch.setitem(test_contract.DISTRIBUTIONS, "Laplace", Laplace)
+    with double_precision():
+        test("Laplace", None)
 
 
 @pytest.mark.slow
