@@ -7,6 +7,7 @@ import pytest
 from vaelib.training import progress
 from vaelib.training.progress import Progress
 
+NAMES = ("loss", "reconstruction", "kl")
 LOGS = {
     "loss": 152.125,
     "reconstruction": 146.0,
@@ -28,37 +29,6 @@ def clock(monkeypatch):
     return Clock
 
 
-class Handle:
-    """What IPython's display returns: it keeps the states that it was shown."""
-
-    def __init__(self):
-        self.shown = []
-
-    def update(self, state):
-        self.shown.append(state)
-
-
-@pytest.fixture
-def notebook(monkeypatch):
-    """Pretend to be a Jupyter kernel, and return the handle of its one display."""
-    import IPython
-    import IPython.display
-
-    class Kernel:
-        kernel = object()
-
-    handle = Handle()
-
-    def display(state, *, display_id):
-        assert display_id is True and not handle.shown, "one display, updated in place"
-        handle.update(state)
-        return handle
-
-    monkeypatch.setattr(IPython, "get_ipython", lambda: Kernel())
-    monkeypatch.setattr(IPython.display, "display", display)
-    return handle
-
-
 def run(callback, clock, epochs, logs=LOGS, first=0, seconds=10):
     callback.on_train_begin()
     for epoch in range(first, epochs):
@@ -69,7 +39,7 @@ def run(callback, clock, epochs, logs=LOGS, first=0, seconds=10):
 
 
 def test_headless_it_prints_one_line_per_epoch(capsys, clock):
-    callback = Progress(2)
+    callback = Progress(2, NAMES)
     run(callback, clock, 2)
     callback.on_train_end()
     values = (
@@ -83,14 +53,14 @@ def test_headless_it_prints_one_line_per_epoch(capsys, clock):
 
 
 def test_the_time_left_is_the_mean_epoch_times_the_epochs_to_come(capsys, clock):
-    run(Progress(10), clock, 5, seconds=30, first=3)
+    run(Progress(10, NAMES), clock, 5, seconds=30, first=3)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[1] for line in lines] == ["4/10", "5/10"]
     assert [re.search(r"(\S+) left", line)[1] for line in lines] == ["3:00", "2:30"]
 
 
 def test_in_a_notebook_one_display_is_updated_in_place(capsys, clock, notebook):
-    callback = Progress(2)
+    callback = Progress(2, NAMES)
     run(callback, clock, 2)
     callback.on_train_end()
     shown = [repr(state) for state in notebook.shown]
@@ -106,7 +76,7 @@ def test_in_a_notebook_one_display_is_updated_in_place(capsys, clock, notebook):
 
 
 def test_in_a_notebook_it_updates_ten_times_a_second_at_most(clock, notebook):
-    callback = Progress(1)
+    callback = Progress(1, NAMES)
     callback.on_train_begin()
     callback.on_epoch_begin(0)
     for _ in range(100):
@@ -116,23 +86,32 @@ def test_in_a_notebook_it_updates_ten_times_a_second_at_most(clock, notebook):
 
 
 def test_an_interrupt_says_what_is_kept(capsys, clock, notebook):
-    callback = Progress(5)
+    callback = Progress(5, NAMES)
     run(callback, clock, 2)
-    callback.interrupted()
+    callback.interrupted(2)
     assert "interrupted after 2 of 5 epochs: the model and its history are kept" in repr(notebook.shown[-1])
 
 
 def test_an_interrupt_is_told_headless_too(capsys, clock):
-    callback = Progress(5)
+    callback = Progress(5, NAMES)
     run(callback, clock, 2)
-    callback.interrupted()
-    assert capsys.readouterr().out.splitlines()[-1].startswith("interrupted after 2 of 5 epochs")
-    Progress(5).interrupted()
+    callback.interrupted(2)
+    line = capsys.readouterr().out.splitlines()[-1]
+    assert line == "interrupted after 2 of 5 epochs: the model and its history are kept in 0:20"
+    Progress(5, NAMES).interrupted(3)  # silent so far
+    assert capsys.readouterr().out == "interrupted after 3 of 5 epochs: the model and its history are kept\n"
+    Progress(5, NAMES).interrupted(None)
     assert capsys.readouterr().out == "interrupted before the training began\n"
 
 
+def test_it_shows_what_it_is_told_to_in_that_order(capsys, clock):
+    callback = Progress(1, ("loss", "critic", "kl", "absent"))
+    run(callback, clock, 1, {"learning_rate": 0.1, "kl": 3, "critic": 2, "loss": 1, "val_critic": 4})
+    assert "· loss 1.00 · critic 2.00 (validation 4.00) · KL 3.00 nats ·" in capsys.readouterr().out
+
+
 def test_an_early_stop_is_told(capsys, clock):
-    callback = Progress(5)
+    callback = Progress(5, NAMES)
     run(callback, clock, 3)
     callback.on_train_end()
     assert capsys.readouterr().out.splitlines()[-1] == "trained (stopped after epoch 3) in 0:30"
@@ -141,6 +120,6 @@ def test_an_early_stop_is_told(capsys, clock):
 def test_a_terminal_is_no_notebook(monkeypatch):
     import IPython
 
-    assert not progress._in_notebook()
+    assert not progress.in_notebook()
     monkeypatch.setattr(IPython, "get_ipython", lambda: object())
-    assert not progress._in_notebook()
+    assert not progress.in_notebook()

@@ -54,10 +54,17 @@ class CosineLearningRate(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self._put_back()
 
+    def on_test_begin(self, logs=None):
+        self._put_back()  # a generator may end where another step was about to begin
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._put_back()
+
     def on_train_end(self, logs=None):
         self._put_back()  # an interrupt may have come in the middle of a step
 
     def _lower(self, part_of_epoch):
+        self._put_back()
         done = min((self._epoch + part_of_epoch) / self.params["epochs"], 1.0)
         optimizers = each_of(self.model.optimizer)
         self._own = [float(keras.ops.convert_to_numpy(optimizer.learning_rate)) for optimizer in optimizers]

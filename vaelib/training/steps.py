@@ -7,8 +7,9 @@ unchanged; "batch" callbacks see a block of up to `blocks.EXAMPLES_PER_BLOCK` ex
 for data that are not arrays, the same steps run in Keras's own loop.
 
 What of Keras is used here although its name is private: `_loss_tracker`, the mean of the loss that `compile` makes and
-`evaluate` reports first (in the steps); `_flatten_layers`, all layers however deep (in compilation.py); and
-`_use_cached_eval_dataset`, the argument by which `fit` tells `evaluate` that it has seen the data.
+`evaluate` reports first (in the steps); `_flatten_layers`, all layers however deep (in compilation.py);
+`_use_cached_eval_dataset`, the argument by which `fit` tells `evaluate` that it has seen the data; and
+`_maybe_symbolic_build`, which builds a model that lives on several devices.
 """
 
 import contextlib
@@ -89,7 +90,7 @@ class BlockTraining(_Model):
         known = ("optimizer", "run_eagerly", "steps_per_execution", "jit_compile")
         config = keras.saving.deserialize_keras_object(config)
         self.compile(**{name: config[name] for name in known if name in config})
-        optimizers.build(self.optimizer, self.players())
+        self._build_optimizers()
 
     def fit(
         self,
@@ -149,8 +150,7 @@ class BlockTraining(_Model):
         self.history = history  # an interrupt may come before Keras sets it
         try:
             with unbroken(self) as guards, check.errors(), kept_in_hand():
-                with held():
-                    optimizers.build(self.optimizer, self.players())
+                self._build_optimizers()
                 if blocks and not kwargs and self._takes_blocks(data):
                     data = self._in_blocks("train", data, batch_size, shuffle)
                     if held_out is not None and held_out.in_memory:
@@ -223,6 +223,13 @@ class BlockTraining(_Model):
                 return super().evaluate(**_for_keras(data, batch_size), callbacks=callbacks, **options)
         finally:
             self._hold("test", outer)
+
+    def _build_optimizers(self):
+        with held(), _scope(self):  # an optimiser whose making was interrupted would fail in every later step
+            optimizers.build(self.optimizer, self.players())
+
+    def _maybe_symbolic_build(self, **_):
+        """Nothing is left to build; and Keras would look at one batch with the same size on all replicas."""
 
     def train_step(self, *args):
         return step.train_step(self, *args)
