@@ -276,7 +276,8 @@ def test_make_with_gpu_keeps_to_an_environment_of_its_own_and_to_the_same_versio
 
 @needs_make
 def test_make_turns_a_relative_data_folder_into_an_absolute_one(checkout):
-    (checkout / "Makefile").open("a").write("\nshow:\n\t@echo $$VAELIB_DATA\n")
+    with (checkout / "Makefile").open("a") as makefile:
+        makefile.write("\nshow:\n\t@echo $$VAELIB_DATA\n")
     for arguments, environment in [(["VAELIB_DATA=../data"], {}), ([], {"VAELIB_DATA": "../data"})]:
         command = [MAKE, "show", *arguments]
         result = subprocess.run(

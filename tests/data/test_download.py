@@ -24,7 +24,7 @@ EXPECTED = {"x": Expected(DIGITS.shape, hashlib.sha256(DIGITS.tobytes()).hexdige
 
 
 def read(paths):
-    with np.load(paths[0], allow_pickle=False) as file:
+    with open(paths[0], "rb") as opened, np.load(opened, allow_pickle=False) as file:
         return dict(file)
 
 

@@ -83,7 +83,8 @@ def stand_in_digits():
 
 def read_npz(paths):
     """Read the four arrays of Keras's mnist.npz."""
-    with np.load(paths[0], allow_pickle=False) as file:
+    # Opened here: where the file is broken, NumPy would leave it open.
+    with open(paths[0], "rb") as opened, np.load(opened, allow_pickle=False) as file:
         return {key: file[key] for key in KEYS if key in file}
 
 
