@@ -66,8 +66,8 @@ def test_a_broken_cell_breaks_its_claim(broken):
 def test_broken_likelihoods_break_their_claims():
     halved = replaced(likelihoods.ContinuousBernoulli, "log_normaliser", lambda f: lambda self, p: 0.5 * f(self, p))
     no_clip = replaced(likelihoods.checks, "increasing_pair", lambda f: lambda name, value: (-99.0, 99.0))
-    without_pi = replaced(likelihoods, "normal_log_prob", lambda f: lambda x, m, v: f(x, m, v) + 0.9)
-    last = "SharedNormal.log_prob is SciPy's"
+    without_pi = replaced(posteriors, "log_prob_diagonal", lambda f: lambda x, m, v: f(x, m, v) + 0.9)
+    last = "IsotropicNormal.log_prob is SciPy's"
     for breaking, claims in [
         (halved, {"ContinuousBernoulli.log_prob is SciPy's"}),
         (no_clip, {"Normal.log_prob is SciPy's"}),
@@ -79,7 +79,7 @@ def test_broken_likelihoods_break_their_claims():
 
 def test_part_two_broken_in_many_places_breaks_many_claims():
     breaks = {
-        "loss = vae.compute_loss(x=x_test, y_pred=outputs)": "loss = reconstruction + kl",  # β forgotten
+        "loss = vae.compute_loss(x=x_test, noise=noise)": "loss = reconstruction + kl",  # β forgotten
         "noise, top = eigenvalues[:-latent_dim].mean(), vectors[:, -latent_dim:]": (
             "noise, top = eigenvalues[:-latent_dim].max(), vectors[:, :latent_dim]"
         ),
@@ -88,7 +88,7 @@ def test_part_two_broken_in_many_places_breaks_many_claims():
     }
     skipped = ('swap("2 dimensions"', 'swap("convolutional"', 'swap("Normal"', "Few seeds", "tilt =", "above = [")
     parameters = {**QUICK, "pca_steps": 20, "num_importance_samples": 2}
-    vamp = replaced(priors.VampPrior, "log_prob", lambda f: lambda self, z: 0.9 * f(self, z))
+    vamp = replaced(priors.VampPrior, "log_prob", lambda f: lambda self, z, params=None: 0.9 * f(self, z))
     full = replaced(posteriors.FullNormal, "log_prob", lambda f: lambda self, z, p: -f(self, z, p))
     with vamp, full:
         failed = claims_of(NOTEBOOK, parameters=parameters, source=breaks, without=skipped)[1]
