@@ -7,9 +7,11 @@ stand inside a page beside others without changing them.
 import re
 from xml.sax.saxutils import escape
 
-# Okabe and Ito's palette, which readers with any colour vision can tell apart. One meaning each, in every picture.
-BLUE, ORANGE, GREEN, VERMILLION = "#0072B2", "#E69F00", "#009E73", "#D55E00"  # encoder, decoder, code z, gradient
-SKY, PURPLE, YELLOW, BLACK = "#56B4E9", "#CC79A7", "#F0E442", "#000000"  # noise, prior and KL
+from vaelib.teaching.palette import COLOURS
+
+# One meaning each, in every picture: encoder, decoder, code z, gradient; noise, prior and KL.
+BLUE, ORANGE, GREEN, VERMILLION = (COLOURS[name] for name in ("blue", "orange", "green", "vermillion"))
+SKY, PURPLE, YELLOW, BLACK = (COLOURS[name] for name in ("sky", "purple", "yellow", "black"))
 INK, SLATE, GREY, WHITE = "#222B36", "#56616D", "#9AA5B1", "#FFFFFF"  # text, quiet text, lines
 
 SANS = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
