@@ -32,7 +32,7 @@ def variable_gradients(function, variables):
 
 
 def assert_gradients_are_differences(function, *arrays, seed=0, step=1e-5, rtol=1e-6):
-    """Compare the gradient with central differences along a random direction through all arrays, in float64.
+    """Compare the gradient with central differences along a random direction through all arrays, and return it.
 
     The differences are off by the third derivative times step^2, some 1e-10, and by rounding over step, some 1e-10.
     """
@@ -53,6 +53,7 @@ def assert_gradients_are_differences(function, *arrays, seed=0, step=1e-5, rtol=
     scale = sum(float(np.sum(np.abs(d * g))) for d, g in zip(directions, gradients, strict=True))
     difference = (ends[0] - ends[1]) / (2 * step)
     assert abs(difference - expected) <= rtol * scale + 1e-8, (difference, expected)
+    return gradients
 
 
 @contextlib.contextmanager

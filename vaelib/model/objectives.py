@@ -239,6 +239,11 @@ class AdversarialELBO(Objective):
 
     def players(self, vae):
         """Return two players: the critic follows its own loss, everything else the ELBO."""
+        if vae.prior.trainable_variables:
+            raise ValueError(
+                f"{vae.prior.name} has weights of its own, which no loss of AdversarialELBO reaches: the critic sees "
+                "samples of the prior alone. Take a prior without weights, for example StandardNormal."
+            )
         critic = self.critic.trainable_variables
         rest = without(vae.trainable_variables, critic)
         return {"loss": Player(rest), "critic": Player(critic, self.critic_steps)}
