@@ -361,7 +361,6 @@ BROKEN = {
 }
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # a search may run away from what is broken
 @pytest.mark.parametrize("what", BROKEN)
 def test_a_broken_formula_is_caught(what):
     breaking, guards = BROKEN[what]
