@@ -24,8 +24,8 @@ time.sleep(1000)
 """
 ORDERLY = """
 import sys, time
-open(sys.argv[1] + ".ready", "w").close()
 try:
+    open(sys.argv[1] + ".ready", "w").close()
     time.sleep(1000)
 except KeyboardInterrupt:
     open(sys.argv[1], "w").close()

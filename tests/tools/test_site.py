@@ -336,9 +336,9 @@ def test_the_code_of_the_widgets_is_known_by_its_content_and_names(tmp_path, mon
     (copy / "__pycache__").mkdir(exist_ok=True)
     (copy / "__pycache__" / "new.pyc").write_bytes(b"x")
     assert hash_widgets() == first
-    module.write_bytes(module.read_bytes() + b" ")
+    module.write_bytes(b"#" + module.read_bytes()[1:])
     changed = hash_widgets()
-    module.rename(module.with_name("renamed.js"))
+    module.rename(module.with_name(f"{module.stem}_.js"))
     assert len({first, changed, hash_widgets()}) == 3
 
 

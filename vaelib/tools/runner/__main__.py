@@ -1,4 +1,4 @@
-"""Command line of the course: `python -m vaelib.tools.runner`, `… list`, `… save`, `… sweep`."""
+"""Command line of the course runner: `python -m vaelib.tools.runner`, `… list`, `… save`, `… sweep`."""
 
 import argparse
 import sys
