@@ -88,7 +88,7 @@ def test_training_curves_draw_the_loss_and_its_two_parts():
 
     for given in (curves, History()):
         axes = plots.training_curves(given)
-        assert len(axes) == 3
+        assert len(axes) == 3 and axes[0].get_title() == "NELBO = reconstruction + KL"
         for ax, key in zip(axes, ["loss", "reconstruction", "kl"], strict=True):
             np.testing.assert_array_equal(ax.lines[0].get_xdata(), [1, 2])
             np.testing.assert_array_equal(ax.lines[0].get_ydata(), curves[key])
@@ -97,6 +97,15 @@ def test_training_curves_draw_the_loss_and_its_two_parts():
         assert [len(ax.lines) for ax in axes] == [2, 1, 1]
         assert axes[0].get_ylabel() == "nats per example"
         assert [text.get_text() for text in axes[0].get_legend().get_texts()] == ["training", "validation"]
+
+
+def test_training_curves_draw_whatever_an_objective_reports():
+    curves = {"loss": [5.0, 3.0], "nelbo": [6.0, 4.0], "learning_rate": [0.1, 0.01], "val_nelbo": [7.0, 5.0]}
+    axes = plots.training_curves(curves)
+    assert [ax.get_title() for ax in axes] == ["loss", "nelbo"]
+    np.testing.assert_array_equal(axes[1].lines[1].get_ydata(), [7.0, 5.0])
+    weighted = {"loss": [9.0, 5.0], "reconstruction": [4.0, 2.5], "kl": [1.0, 0.5]}  # beta is not 1: no NELBO
+    assert plots.training_curves(weighted)[0].get_title() == "loss"
 
 
 def test_the_scatters_legend_has_one_entry_per_class():

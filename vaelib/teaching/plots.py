@@ -126,28 +126,37 @@ def tile(images, rows=None, gap=1):
 
 
 def training_curves(history, axes=None):
-    """Draw the loss and its two parts, reconstruction and KL, over the epochs.
+    """Draw what the objective reported over the epochs: for ELBO the loss, the reconstruction and the KL.
 
     Args:
-        history: a Keras History, or its `history` dictionary with the keys loss, reconstruction and kl (nats).
-        axes: three Axes; a new row by default.
+        history: a Keras History, or its `history` dictionary from names to nats per example; learning rates are left
+            out.
+        axes: one Axes for each name; a new row by default.
 
     Returns:
-        Array of the three Axes.
+        Array of the Axes.
     """
     curves = getattr(history, "history", history)
+    names = [name for name in curves if not name.startswith(("val_", "learning_rate"))]
     if axes is None:
-        axes = plt.subplots(1, 3, figsize=(9.5, 3))[1]
-    titles = {"loss": "NELBO = reconstruction + KL", "reconstruction": "reconstruction", "kl": "KL"}
-    for ax, (key, title) in zip(axes, titles.items(), strict=True):
-        epochs = np.arange(1, len(curves[key]) + 1)
-        ax.plot(epochs, curves[key], label="training", color=COLOURS["blue"])
-        if f"val_{key}" in curves:
-            ax.plot(epochs, curves[f"val_{key}"], label="validation", color=COLOURS["orange"], linestyle="--")
-        ax.set(title=title, xlabel="epoch")
+        axes = plt.subplots(1, len(names), figsize=(9.5, 3), squeeze=False)[1][0]
+    titles = {"loss": "NELBO = reconstruction + KL" if _is_nelbo(curves, names) else "loss", "kl": "KL"}
+    for ax, name in zip(axes, names, strict=True):
+        epochs = np.arange(1, len(curves[name]) + 1)
+        ax.plot(epochs, curves[name], label="training", color=COLOURS["blue"])
+        if f"val_{name}" in curves:
+            ax.plot(epochs, curves[f"val_{name}"], label="validation", color=COLOURS["orange"], linestyle="--")
+        ax.set(title=titles.get(name, name), xlabel="epoch")
     axes[0].set_ylabel("nats per example")
     axes[0].legend()
     return axes
+
+
+def _is_nelbo(curves, names):
+    """Whether the loss is the sum of its two parts: a beta other than 1, or a critic, makes it something else."""
+    return set(names) == {"loss", "reconstruction", "kl"} and np.allclose(
+        curves["loss"], np.add(curves["reconstruction"], curves["kl"]), rtol=1e-3
+    )
 
 
 def latent_scatter(z, labels=None, *, times=None, ax=None, size=4):
