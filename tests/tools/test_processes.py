@@ -9,7 +9,8 @@ import threading
 
 import pytest
 
-from vaelib.tools.processes import Ended, Family, Forked, on_signals, run_jobs
+from vaelib.tools.jobs import Ended, Forked, run_jobs
+from vaelib.tools.processes import Family, on_signals
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
 

@@ -13,7 +13,7 @@ import nbformat
 import pytest
 
 from vaelib.tools.kernels import KernelProcess
-from vaelib.tools.runner import CourseError, choose, find_notebooks, parse_parameter
+from vaelib.tools.runner import CourseError, choose, find_notebooks
 from vaelib.tools.runner.__main__ import main
 from vaelib.tools.runner.evidence import hash_widgets, recorded_widgets
 from vaelib.tools.runner.parameters import assign_parameters
@@ -320,19 +320,6 @@ def test_two_notebooks_of_one_number_are_ambiguous(tmp_path, write_notebook):
         write_notebook(tmp_path / f"{name}.ipynb", ["1"])
     with pytest.raises(CourseError, match="2 notebooks are called '01'. Choose from: 01_a, 01_b"):
         choose(find_notebooks(tmp_path), ["01"])
-
-
-@pytest.mark.parametrize(
-    "text, value",
-    [
-        ("3", 3), ("-3", -3), ("1e-3", 0.001), ("True", True), ("true", True), ("False", False), ("None", None),
-        ("null", None), ("relu", "relu"), ("'3'", "3"), ("[1, 2]", [1, 2]), ("(1, 2)", [1, 2]), ("a=b", "a=b"),
-        ("", ""), ("inf", math.inf), ("__import__('os')", "__import__('os')"), ("yes", "yes"),
-    ],
-)  # fmt: skip
-def test_values_of_parameters(text, value):
-    name, parsed = parse_parameter(f"n={text}")
-    assert name == "n" and parsed == value and type(parsed) is type(value)
 
 
 def test_parameters_are_read_from_the_tagged_cell(folder, capsys):

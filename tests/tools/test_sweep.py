@@ -10,9 +10,8 @@ import nbformat
 import pytest
 from PIL import Image
 
-from vaelib.tools.runner import CourseError, find_notebooks
+from vaelib.tools.runner import find_notebooks
 from vaelib.tools.runner.__main__ import main
-from vaelib.tools.runner.parameters import parse_grid
 from vaelib.tools.runner.sweep_results import draw
 from vaelib.tools.runner.sweep_runs import runs_of
 
@@ -103,6 +102,7 @@ def test_finished_runs_are_kept_and_failed_ones_tried_again(swept, course, tmp_p
     assert after[rows[1]["run"]] > before[rows[1]["run"]]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 def test_an_interrupted_sweep_goes_on_where_it_stopped(course, tmp_path, interrupt, capsys):
     started, output = tmp_path / "started", tmp_path / "out"
@@ -160,43 +160,6 @@ def test_every_combination_is_a_run_and_the_last_parameter_changes_fastest(cours
     ]
     assert [run.label for run in runs][:2] == ["n=2 seed=0", "n=2 seed=1"]
     assert len({run.folder for run in runs}) == 4
-
-
-@pytest.mark.parametrize(
-    "texts, seeds, grid",
-    [
-        (["latent_dim=2,5,10", "beta=1,4.5"], None, {"latent_dim": [2, 5, 10], "beta": [1, 4.5]}),
-        (["n=3"], "0,1", {"n": [3], "seed": [0, 1]}),
-        (["sizes=[1,2],[3]"], None, {"sizes": [[1, 2], [3]]}),
-        (["sizes=(1,2)"], None, {"sizes": [[1, 2]]}),
-        (["name='a,b',c"], None, {"name": ["a,b", "c"]}),
-        (["name=it's,[open"], None, {"name": ["it's", "[open"]}),
-        (["flag=true,False,none"], None, {"flag": [True, False, "none"]}),
-        (["folder="], None, {"folder": [""]}),
-        (["rate=1e-3,inf"], None, {"rate": [0.001, math.inf]}),
-        ([], None, {}),
-    ],
-)
-def test_a_grid_is_read(texts, seeds, grid):
-    read = parse_grid(texts, seeds)
-    assert read == grid and list(read) == list(grid)
-    assert [[type(v) for v in values] for values in read.values()] == [[type(v) for v in vs] for vs in grid.values()]
-
-
-@pytest.mark.parametrize(
-    "texts, seeds, message",
-    [
-        (["n"], None, "name=value; received 'n'"),
-        (["n=1", "n=2"], None, r"'n' is given twice\. Give all its values at once"),
-        (["seed=1"], "2", r"'seed' is given twice \(--seeds gives it too\)"),
-        (["n=1,1"], None, "A value of 'n' is given twice"),
-        (["n=1,,2"], None, "A value is missing between two commas"),
-        (["n=1,"], None, "A value is missing"),
-    ],
-)
-def test_a_grid_that_makes_no_sense(texts, seeds, message):
-    with pytest.raises(CourseError, match=message):
-        parse_grid(texts, seeds)
 
 
 def test_requests_that_make_no_sense_exit_with_2_before_anything_runs(course, tmp_path, capsys):

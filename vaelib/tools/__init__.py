@@ -4,9 +4,9 @@ runner      the notebooks, headless: reports, saved outputs, sweeps over paramet
 grader      the assignments: student versions, grading
 site        the course as web pages that need no network
 links       the Binder and Colab links
-kernels, processes, results    what these share
+kernels, jobs, processes, results    what these share
 
-Each but the last three is a command: `python -m vaelib.tools.runner --help`.
+Each but these last is a command: `python -m vaelib.tools.runner --help`.
 """
 
 import lazy_loader

@@ -16,7 +16,8 @@ from vaelib.tools.grader import preprocessors  # noqa: F401 (imported once, befo
 from vaelib.tools.grader.mending import mend
 from vaelib.tools.grader.release import CONFIG, open_course
 from vaelib.tools.grader.submissions import Submission
-from vaelib.tools.processes import Forked, limit_memory, run_jobs
+from vaelib.tools.jobs import Forked, run_jobs
+from vaelib.tools.processes import limit_memory
 
 MODEL = "model_solution"  # stands where a student's name stands
 

@@ -14,7 +14,8 @@ from typing import Any
 import psutil
 from tqdm import tqdm
 
-from vaelib.tools.processes import Ended, on_signals, run_jobs
+from vaelib.tools.jobs import Ended, run_jobs
+from vaelib.tools.processes import on_signals
 from vaelib.tools.runner.notebooks import Notebook
 from vaelib.tools.runner.report import result_line
 from vaelib.tools.runner.sweep_results import draw, write_table
