@@ -89,6 +89,14 @@ def test_post_build_installs_vaelib_alone_and_imports_it_from_elsewhere(tmp_path
     assert check.startswith("/: -c import ") and "vaelib" in check
 
 
+@pytest.mark.slow
+def test_what_post_build_imports_is_there():
+    code = re.search(r'^python -c "(.*)"$', (ROOT / "binder/postBuild").read_text(), re.M)[1]
+    subprocess.run([sys.executable, "-c", code], cwd="/", check=True)
+    broken = code.replace("LatentPad", "LatentPed")
+    assert subprocess.run([sys.executable, "-c", broken], cwd="/", capture_output=True).returncode == 1
+
+
 @pytest.mark.parametrize("step", ["install", "import"])
 def test_post_build_fails_when_a_step_fails(tmp_path, step):
     result = run_post_build(tmp_path, f'case "$*" in *{step}*) exit 3;; esac')
