@@ -68,6 +68,7 @@ def test_the_rate_reaches_the_steps(model, rows, blocks):
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="the source of batches is TensorFlow's")
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")  # where the first epoch ends, says Keras
 def test_batches_of_unknown_number_change_the_rate_per_epoch(model, rows):
     import tensorflow as tf
 

@@ -91,6 +91,7 @@ def cut(parts, n):
         yield tuple(part[i : i + n] for part in parts) if several else parts[i : i + n]
 
 
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")  # a generator's only epoch, says Keras
 @pytest.mark.parametrize("num_parts", [1, 2, 3])
 @pytest.mark.parametrize("kind", SOURCES)
 def test_batches_train_as_arrays(start, rows, kind, num_parts):
