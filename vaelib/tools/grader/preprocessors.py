@@ -10,7 +10,7 @@ from nbgrader.preprocessors import ClearHiddenTests, NbGraderPreprocessor
 from nbgrader.preprocessors import Execute as NbGraderExecute
 from nbgrader.utils import is_grade
 
-from vaelib.tools.kernels import KernelProcess, watched_kernel
+from vaelib.tools.kernels import KERNEL_START, KernelProcess, watched_kernel
 
 _FAILED_LINE = re.compile(r"Cell In\s*\[\d+\], line (\d+)")
 
@@ -23,7 +23,8 @@ class Execute(NbGraderExecute):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._process = KernelProcess()
-        super().__init__(*args, **{"kernel_manager_class": watched_kernel(self._process), **kwargs})
+        ours = {"kernel_manager_class": watched_kernel(self._process), "startup_timeout": KERNEL_START}
+        super().__init__(*args, **{**ours, **kwargs})
 
     def preprocess(
         self, nb: nbformat.NotebookNode, resources: dict, km: Any = None

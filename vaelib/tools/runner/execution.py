@@ -16,12 +16,10 @@ import papermill
 from papermill.exceptions import PapermillExecutionError
 
 from vaelib.files import replace_file
-from vaelib.tools.kernels import KernelProcess, watched_kernel
+from vaelib.tools.kernels import KERNEL_START, KernelProcess, watched_kernel
 from vaelib.tools.processes import on_signals
 from vaelib.tools.runner.evidence import collect_evidence, hash_widgets, record_widgets
 from vaelib.tools.runner.notebooks import Notebook
-
-KERNEL_START = 600  # seconds: a machine may be busy
 
 
 def execute(
