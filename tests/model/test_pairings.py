@@ -14,6 +14,7 @@ from keras import ops
 from parts import DISTRIBUTIONS, LIKELIHOODS, OBJECTIVES, POSTERIORS, PRIORS, every_two_together
 
 from vaelib.model.networks import conv_decoder, conv_encoder, dense_decoder, dense_encoder
+from vaelib.model.objectives import ELBO
 from vaelib.model.vae import VAE
 
 pytestmark = pytest.mark.usefixtures("seeded")
@@ -150,6 +151,9 @@ for i in range(int(sys.argv[2])):
     vae = vaelib.load(f"{folder}/{i}.keras")
     saved = {"decoded": vae.decode(data["z"]), "codes": vae.encode(data["x"]), "prior": np.array(vae.prior.mean())}
     saved |= {f"state{j}": np.array(v) for j, v in enumerate(vae.optimizer.variables)}
+    if i == 0:
+        vae.fit(data["x"], verbose=0)  # and trains on
+        saved["steps"] = np.array(vae.optimizer.iterations)
     np.savez(f"{folder}/{i}.npz", **saved)
     with open(f"{folder}/{i}.json", "w") as file:
         json.dump(vae.objective.get_config(), file)
@@ -162,6 +166,8 @@ def test_saved_models_load_in_a_fresh_process(tmp_path):
         if not vae.compiled:  # where this test runs alone
             vae.compile("adam", run_eagerly=True)
             vae.fit(x, verbose=0)
+        if isinstance(vae.objective, ELBO):
+            vae.objective.beta = 0.75
         vae.save(tmp_path / f"{i}.keras")
     z = np.random.default_rng(0).normal(size=(4, 2)).astype("float32")
     np.savez(tmp_path / "data.npz", x=np.round(models[0][1]), z=z)
@@ -181,6 +187,9 @@ def test_saved_models_load_in_a_fresh_process(tmp_path):
             np.testing.assert_allclose(loaded[f"state{j}"], state)
         objective = json.loads((tmp_path / f"{i}.json").read_text())
         assert objective == json.loads(json.dumps(vae.objective.get_config()))
+        assert objective["beta"] == 0.75 or not isinstance(vae.objective, ELBO)
+        if i == 0:
+            assert int(loaded["steps"]) == int(vae.optimizer.iterations) + 1
 
 
 @pytest.mark.parametrize("parts", PAIRINGS[:4], ids="-".join)
