@@ -45,7 +45,7 @@ def test_every_kind_of_part_is_found():
     assert set(DISTRIBUTIONS) - set(DENSITIES) == {"ImplicitPosterior"}
 
 
-# Shapes and noise -----------------------------------------------------------------------------------------------------
+# Shapes and noise ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
@@ -125,7 +125,7 @@ def test_its_configuration_makes_it_again(name):
     assert [v.shape for v in copy.trainable_variables] == [v.shape for v in d.trainable_variables]
 
 
-# Samples and densities ------------------------------------------------------------------------------------------------
+# Samples and densities -----------------------------------------------------------------------------------------------
 
 
 def quadrature(d, samples):
@@ -192,7 +192,7 @@ def test_the_mean_of_what_has_no_density_is_that_of_its_samples(name):
     assert np.all(np.abs(mean - samples.mean(axis=0)) < NUM_ERRORS * samples.std(axis=0) / np.sqrt(d.num_mean_draws))
 
 
-# Gradients ------------------------------------------------------------------------------------------------------------
+# Gradients -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", DENSITIES)
@@ -227,7 +227,7 @@ def test_the_gradient_of_a_sample_is_that_of_differences(name, doubles):
     assert_gradients_are_differences(weighted, *inputs, *[numpy(v.value) for v in variables])
 
 
-# KL divergences -------------------------------------------------------------------------------------------------------
+# KL divergences ------------------------------------------------------------------------------------------------------
 
 CLOSED_FORMS = [
     (q, p)

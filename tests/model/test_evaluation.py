@@ -7,22 +7,27 @@ from scipy import stats
 from scipy.special import expit, logsumexp
 
 from vaelib.model import evaluation
-from vaelib.model.likelihoods import Likelihood
-from vaelib.model.posteriors import normal_log_prob
+from vaelib.model.distributions import Distribution, log_prob_diagonal
+from vaelib.model.posteriors import DiagonalNormal
+from vaelib.training.compilation import programs
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
 NOISE = 0.5  # variance of the linear-Gaussian model's pixels
 
 
-class LinearNormal(Likelihood):
+class LinearNormal(Distribution):
     """Pixels N(params, NOISE): with a linear decoder, p(x) and p(z|x) are normal and known."""
 
-    def log_prob(self, x, params):
-        return normal_log_prob(self._flat(x), params, np.log(NOISE))
+    @property
+    def params_size(self):
+        return self.num_values
 
-    def mean(self, params):
-        return self._shaped(params)
+    def log_prob(self, value, params=None):
+        return log_prob_diagonal(self.flat(value), self.checked(params), np.log(NOISE))
+
+    def mean(self, params=None):
+        return self.shaped(params)
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +134,64 @@ def test_evidence_and_elbo_agree_with_quadrature_over_the_latent_plane(make_vae,
     assert within_error(np.exp(vae.log_evidence(many, 50) - truth), 1.0)
 
 
+# The compiled path ----------------------------------------------------------------------------------------------------
+
+
+class Listed(DiagonalNormal):
+    """A posterior whose noise is a function of its shape: two ways to an estimate can be compared digit by digit."""
+
+    def noise(self, num=()):
+        shape = (*((num,) if isinstance(num, int) else num), *self.event_shape)
+        return keras.ops.sin(3.0 * keras.ops.reshape(keras.ops.arange(float(np.prod(shape))), shape))
+
+
+@pytest.fixture
+def always_compiled(monkeypatch):
+    monkeypatch.setattr(evaluation, "WORTH_COMPILING", 0)
+
+
+def eagerly(monkeypatch, estimate, *args):
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluation, "WORTH_COMPILING", np.inf)
+        return estimate(*args)
+
+
+@pytest.mark.parametrize("estimate", [evaluation.elbo, evaluation.log_evidence])
+def test_the_compiled_estimate_is_the_same_for_the_same_noise(make_vae, images, always_compiled, monkeypatch, estimate):
+    vae = make_vae(posterior=Listed, prior="MixturePrior")
+    compiled = estimate(vae, images, 130)  # two blocks of samples, six of images
+    np.testing.assert_allclose(compiled, eagerly(monkeypatch, estimate, vae, images, 130), rtol=1e-5)
+    assert programs(vae)
+
+
+def test_the_compiled_estimate_has_the_same_mean(worse, always_compiled, monkeypatch):
+    vae, x, truth, gap = worse
+    many = np.repeat(x[:1], 2_000, axis=0)
+    compiled, eager = vae.elbo(many), eagerly(monkeypatch, vae.elbo, many)
+    assert within_error(compiled, truth[0] - gap) and within_error(eager, truth[0] - gap)
+    assert not np.array_equal(compiled, vae.elbo(many))  # fresh noise in each call of the program
+
+
+def test_a_program_is_made_once_and_sees_what_becomes_of_the_model(make_vae, images, always_compiled, monkeypatch):
+    calls, vae = [], make_vae(posterior=Listed)
+    original = type(vae).run_decoder
+    monkeypatch.setattr(type(vae), "run_decoder", lambda self, *args: calls.append(1) or original(self, *args))
+    first = vae.elbo(images, 3)
+    traces = len(calls)
+    np.testing.assert_array_equal(vae.elbo(images, 3), first)
+    assert len(calls) == traces
+    vae.decoder.set_weights([w + 0.1 for w in vae.decoder.get_weights()])
+    changed = vae.elbo(images, 3)
+    assert len(calls) == traces and np.all(changed != first)
+    np.testing.assert_allclose(changed, eagerly(monkeypatch, vae.elbo, images, 3), rtol=1e-5)
+
+
+def test_few_images_are_not_worth_a_program(make_vae, images):
+    vae = make_vae()
+    vae.elbo(images, 3)
+    assert not programs(vae)
+
+
 def test_the_arguments_are_checked(linear):
     vae, x, _ = linear
     for estimate in (vae.elbo, vae.log_evidence):
@@ -170,7 +233,7 @@ def test_a_score_holds_both_bounds_the_active_units_and_the_trained_weights(wors
 
 
 def test_the_weights_of_a_score_include_those_of_likelihood_and_prior(make_vae, images):
-    plain, learned = make_vae("linear"), make_vae("linear", "DiagonalNormal", "SharedNormal", "MixturePrior")
+    plain, learned = make_vae("linear"), make_vae("linear", "DiagonalNormal", "IsotropicNormal", "MixturePrior")
     counts = [evaluation.score(vae, images[:2], 1, 1).num_weights for vae in (plain, learned)]
     k, d = learned.prior.means.shape
     assert counts[1] - counts[0] == 1 + k + 2 * k * d

@@ -36,7 +36,7 @@ def steepness(params):
     return (1 + u) * (1 + w)
 
 
-# One map --------------------------------------------------------------------------------------------------------------
+# One map ------------------------------------------------------------------------------------------------------------
 
 any_case = given(n=st.integers(1, 3), size=st.sampled_from([1, 5, 100]), seed=st.integers(0, 10**6))
 
@@ -114,7 +114,7 @@ def test_gradients_through_a_map_are_those_of_differences(doubles, direction):
     assert_gradients_are_differences(weighted, rng.normal(size=(6, 2)), params)
 
 
-# A chain of maps ------------------------------------------------------------------------------------------------------
+# A chain of maps ----------------------------------------------------------------------------------------------------
 
 
 def chain(base, length=2, **options):
@@ -197,7 +197,7 @@ def test_a_posterior_and_a_prior_with_flows_train_together(make_vae, images, wit
     assert vae.elbo(images[:20], 50).mean() < vae.log_evidence(images[:20], 50).mean()
 
 
-# What is refused ------------------------------------------------------------------------------------------------------
+# What is refused ----------------------------------------------------------------------------------------------------
 
 
 def implicit():
