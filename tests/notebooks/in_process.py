@@ -5,7 +5,9 @@ A kernel takes seconds to start, and TensorFlow in it more. `make test-all` runs
 
 import atexit
 import contextlib
+import gc
 import sys
+import warnings
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
@@ -61,3 +63,10 @@ def notebook_shell():
             return Ran([output.data for output in captured.outputs], captured.stdout, shell.error)
 
         yield run
+
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore", ResourceWarning
+            )  # a notebook may leave its folders to the end of the kernel
+            shell.reset(new_session=False)
+            gc.collect()
