@@ -24,7 +24,7 @@ from vaelib.training.blocks import Blocks
 from vaelib.training.data import Data, DataCheck
 from vaelib.training.interrupts import History, held, unbroken
 from vaelib.training.memory import forget_models as forget_models
-from vaelib.training.memory import kept_in_hand
+from vaelib.training.memory import keep_freed_memory
 from vaelib.training.progress import Progress, in_notebook
 
 BACKEND = keras.backend.backend()
@@ -149,7 +149,8 @@ class BlockTraining(_Model):
         callbacks, progress, history = _as_list(callbacks), Progress(epochs, self.objective.names), History()
         self.history = history  # an interrupt may come before Keras sets it
         try:
-            with unbroken(self) as guards, check.errors(), kept_in_hand():
+            with unbroken(self) as guards, check.errors():
+                keep_freed_memory()
                 self._build_optimizers()
                 if blocks and not kwargs and self._takes_blocks(data):
                     data = self._in_blocks("train", data, batch_size, shuffle)
