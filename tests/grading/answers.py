@@ -206,7 +206,6 @@ class AssignmentTests:
         scores, submissions = grade(folder / "in", folder / "out")
         return scores, submissions, students, folder / "out"
 
-    @pytest.mark.slow
     def test_nbgrader_gives_the_same_scores(self, graded):
         scores, submissions, students, _ = graded
         auto, by_hand = points_of(source_of(self.assignment))
@@ -218,7 +217,6 @@ class AssignmentTests:
         assert 0 < float(submissions["model"]["seconds"])
         assert float(submissions["model"]["megabytes"]) < 1200
 
-    @pytest.mark.slow
     def test_the_feedback_says_what_is_off_and_marks_hidden_tests(self, graded):
         _, _, students, folder = graded
         name = self.assignment

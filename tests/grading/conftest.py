@@ -12,6 +12,14 @@ def pytest_generate_tests(metafunc):
             metafunc.parametrize(name, rows)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest looks at the marks
+def pytest_collection_modifyitems(items):
+    """What needs many notebooks graded in kernels is slow."""
+    for item in items:
+        if {"trouble", "graded"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def release(tmp_path_factory):
     """The folder of the student versions."""
