@@ -12,6 +12,7 @@ import pytest
 from answers import COURSE, cell_of, classroom, grade, hand_in, points_of, read_export, source_of
 from nbgrader.api import Gradebook
 
+from vaelib.tools.grader.__main__ import main
 from vaelib.tools.grader.mending import mend
 from vaelib.tools.grader.release import find_leaks
 from vaelib.tools.grader.submissions import Submission, find_submissions
@@ -274,9 +275,9 @@ def test_missing_package_stops_grading_and_leaves_the_scores_as_they_were(course
 
 
 @pytest.mark.parametrize("folder, words", [("nowhere", "No folder"), ("", "holds no folder of a student")])
-def test_nothing_to_grade_is_an_error(tmp_path, folder, words):
-    run = classroom("grade", tmp_path / folder, "--output", tmp_path / "out")
-    assert run.returncode == 1 and words in run.stderr
+def test_nothing_to_grade_is_an_error(tmp_path, folder, words, capsys):
+    assert main(["grade", str(tmp_path / folder), "--course", str(COURSE), "--output", str(tmp_path / "out")]) == 1
+    assert words in capsys.readouterr().err
 
 
 def test_recognised_by_cells_first_then_by_name_and_one_notebook_counts(tmp_path):
