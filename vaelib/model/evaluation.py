@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from vaelib.model.vae import VAE
 
 # Rows of the decoder's output held at once; bounds the memory of an estimate with thousands of samples.
-ROWS_AT_ONCE = 1_000
+ROWS_AT_ONCE = 500
 SAMPLES_AT_ONCE = 100
 # Decoded rows below which an estimate is done before a program for it would be compiled.
 WORTH_COMPILING = 100_000
