@@ -1,5 +1,7 @@
 """One step of training on TensorFlow: each player moves its own variables with its own optimiser."""
 
+import functools
+
 import tensorflow as tf
 
 from vaelib.training.data import unpack
@@ -14,8 +16,7 @@ def train_step(model, batch):
     batch, players = unpack(batch), model.players()
     share = _share_of_batch(batch)
     for name, player in players.items():
-        for _ in range(player.steps - 1):
-            _move(model, {name: player}, batch, share, track=False)
+        _repeat(player.steps - 1, functools.partial(_move, model, {name: player}, batch, share, track=False))
     losses = _move(model, players, batch, share, track=True)
     _track(model, losses["loss"], batch)
     return model.get_metrics_result()
@@ -37,6 +38,20 @@ def _move(model, players, batch, share, track):
     for name, player in players.items():
         optimizers[name].apply(gradients[name], player.variables)
     return losses
+
+
+def _repeat(times, move):
+    """Move so many times, in a loop of the graph where that can be: it compiles one move, not all of them."""
+    if tf.distribute.has_strategy():  # replicas, which meet in each move, cannot meet in a loop
+        for _ in range(times):
+            move()
+    elif times:
+
+        def body(i):
+            move()
+            return i + 1
+
+        tf.while_loop(lambda i: i < times, body, [0])
 
 
 def _track(model, loss, batch):
