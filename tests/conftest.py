@@ -35,12 +35,13 @@ def build_vae(
     likelihood="Bernoulli",
     prior="StandardNormal",
     *,
+    objective=None,
     shape=SHAPE,
     latent_dim=2,
     units=5,
     **options,
 ):
-    """Build a tiny VAE; each part is named by its class in vaelib, or given as a class."""
+    """Build a tiny VAE; each part is named by its class in vaelib, or given as a class; an objective may be made."""
     import vaelib
 
     def part(value, *args):
@@ -54,7 +55,8 @@ def build_vae(
         hidden_units = () if network == "linear" else (units,)
         encoder = vaelib.dense_encoder(shape, q.params_size, hidden_units)
         decoder = vaelib.dense_decoder(latent_dim, p.params_size, hidden_units)
-    return vaelib.VAE(encoder, decoder, q, p, prior, **options)
+    objective = objective() if isinstance(objective, type) else objective
+    return vaelib.VAE(encoder, decoder, q, p, prior, objective, **options)
 
 
 @pytest.fixture(scope="module")

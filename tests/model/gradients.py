@@ -1,6 +1,7 @@
 """Gradients on whichever backend Keras runs, and finite differences to compare them with: the tests name no backend."""
 
 import contextlib
+from unittest import mock
 
 import keras
 import numpy as np
@@ -63,7 +64,12 @@ def double_precision():
         if keras.backend.backend() == "jax":
             import jax
 
-            stack.enter_context(jax.enable_x64(True))
+            jax.config.update("jax_enable_x64", True)
+            stack.callback(jax.config.update, "jax_enable_x64", False)
+        # But for TensorFlow, Keras turns float64 into float32 wherever types meet.
+        from keras.src.backend.common import dtypes
+
+        stack.enter_context(mock.patch.dict(dtypes.BIT64_TO_BIT32_DTYPE, {"float64": "float64"}))
         stack.callback(keras.config.set_floatx, keras.config.floatx())
         stack.callback(keras.config.set_dtype_policy, keras.config.dtype_policy())
         keras.config.set_floatx("float64")

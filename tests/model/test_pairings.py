@@ -145,16 +145,17 @@ import json
 import sys
 import numpy as np
 import vaelib
+from keras.ops import convert_to_numpy as numpy
 folder = sys.argv[1]
 data = np.load(f"{folder}/data.npz")
 for i in range(int(sys.argv[2])):
     vae = vaelib.load(f"{folder}/{i}.keras")
-    saved = {"decoded": vae.decode(data["z"]), "codes": vae.encode(data["x"]), "prior": np.array(vae.prior.mean())}
-    saved |= {f"state{j}": np.array(v) for j, v in enumerate(vae.optimizer.variables)}
+    saved = {"decoded": vae.decode(data["z"]), "codes": vae.encode(data["x"]), "prior": vae.prior.mean()}
+    saved |= {f"state{j}": numpy(v.value) for j, v in enumerate(vae.optimizer.variables)}
     if i == 0:
         vae.fit(data["x"], verbose=0)  # and trains on
-        saved["steps"] = np.array(vae.optimizer.iterations)
-    np.savez(f"{folder}/{i}.npz", **saved)
+        saved["steps"] = vae.optimizer.iterations.value
+    np.savez(f"{folder}/{i}.npz", **{name: numpy(value) for name, value in saved.items()})
     with open(f"{folder}/{i}.json", "w") as file:
         json.dump(vae.objective.get_config(), file)
 """

@@ -81,16 +81,18 @@ def _log_det(slope, height):
 
 def _bisect(slope, target, b):
     """Solve a + slope * tanh(a + b) = target, whose left side rises in a: |a - target| is at most |slope|."""
-
-    def halve(_, ends):
-        low, high = ends
-        middle = 0.5 * (low + high)
-        above = middle + slope * ops.tanh(middle + b) > target
-        return ops.where(above, low, middle), ops.where(above, middle, high)
-
+    start = target - ops.abs(slope), target + ops.abs(slope), slope, target, b
     # A loop of the program: written out, XLA takes five times as long to compile it.
-    ends = ops.fori_loop(0, BISECTIONS, halve, (target - ops.abs(slope), target + ops.abs(slope)))
-    return 0.5 * (ends[0] + ends[1])
+    low, high, *_ = ops.fori_loop(0, BISECTIONS, _halve, start)
+    return 0.5 * (low + high)
+
+
+def _halve(_, state):
+    # One function with all it needs in the state: JAX compiles a loop anew for each new function.
+    low, high, slope, target, b = state
+    middle = 0.5 * (low + high)
+    above = middle + slope * ops.tanh(middle + b) > target
+    return ops.where(above, low, middle), ops.where(above, middle, high), slope, target, b
 
 
 @keras.saving.register_keras_serializable(package="vaelib")

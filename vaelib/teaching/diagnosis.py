@@ -69,7 +69,8 @@ def check_loss(vae, x, num_draws=50, seed=0):
         made += [Check(name, False, f"the sampler failed: {type(error).__name__}") for name in (NOISE, FRESH)]
     else:
         made += [_standard(noise), _fresh(noise)]
-    return Diagnosis([*made, _kl(vae, x, params, eps), _evaluation(vae, x, eps)])
+    terms = _terms(vae, x, eps)
+    return Diagnosis([*made, _kl(vae, params, eps, terms), _evaluation(vae, x, terms)])
 
 
 def total_probability(likelihood, x):
@@ -147,30 +148,34 @@ def _off(values, expected, floor):
     return values.mean(), bool(not abs(values.mean() - expected) <= NUM_ERRORS * error)
 
 
-def _kl(vae, x, params, eps):
-    stated, sampled = [], []
-    for draw in eps:
-        z = vae.posterior.sample(params, draw)
-        stated.append(float(ops.mean(vae.loss_terms(x, noise=draw)["kl"])))
-        sampled.append(float(ops.mean(vae.posterior.log_prob(z, params) - vae.prior.log_prob(z))))
-    stated, sampled = np.array(stated), np.array(sampled)
+def _terms(vae, x, eps):
+    """Return what the objective makes of each draw of the noise: batch means by name, shape (num_draws,)."""
+    terms = vae.loss_terms(x, noise=eps)  # a closed form is the same for all draws
+    return {
+        name: np.broadcast_to(ops.convert_to_numpy(term), eps.shape[:2]).mean(axis=1) for name, term in terms.items()
+    }
+
+
+def _kl(vae, params, eps, terms):
+    z = vae.posterior.sample(params, eps)
+    ratios = vae.posterior.log_prob(z, params) - vae.prior.log_prob(z)
+    sampled, stated = ops.convert_to_numpy(ratios).astype(float).mean(axis=1), terms["kl"]
     _, off = _off(sampled - stated, 0.0, 1e-4 * (1 + abs(stated).max()))
     return Check(KL, not off, f"{stated.mean():.3f} nats against {sampled.mean():.3f}")
 
 
-def _evaluation(vae, x, eps):
-    reported, defined = [], []
-    for draw in eps:
+def _evaluation(vae, x, terms):
+    defined = terms["reconstruction"] + terms["kl"]
+    reported = []
+    for _ in defined:
         try:
             loss = vae.compute_loss(x=x, training=False)
         except Exception as error:
             return Check(EVALUATION, False, f"it failed: {type(error).__name__}")
         reported.append(float(loss))
-        terms = vae.loss_terms(x, noise=draw)
-        defined.append(float(ops.mean(terms["reconstruction"] + terms["kl"])))
-    reported, defined = np.array(reported), np.array(defined)
+    reported = np.array(reported)
     detail = f"{reported.mean():.3f} nats against {defined.mean():.3f}"
     if np.ptp(reported) == 0:
         return Check(EVALUATION, False, f"{detail}; each evaluation gives the same number: no noise")
-    noise = np.hypot(reported.std(ddof=1), defined.std(ddof=1)) / np.sqrt(len(eps))
+    noise = np.hypot(reported.std(ddof=1), defined.std(ddof=1)) / np.sqrt(len(defined))
     return Check(EVALUATION, bool(abs(reported.mean() - defined.mean()) <= NUM_ERRORS * noise), detail)
