@@ -10,7 +10,7 @@ from scipy.special import expit
 
 import vaelib
 from vaelib.model import evaluation
-from vaelib.model.objectives import IWAE
+from vaelib.model.objectives import IWAE, AdversarialELBO
 
 pytestmark = pytest.mark.usefixtures("seeded")
 
@@ -118,6 +118,24 @@ def test_missing_and_superfluous_parts_of_y_are_named(data, parts):
     for use in (vae.decode, lambda z, y: vae.generate(len(z), y)):
         with pytest.raises(ValueError, match="the decoder " + ONE_PART.format(parts)):
             use(np.zeros((N, 2)), y)
+
+
+def test_y_has_a_row_for_each_example(data):
+    vae, (x, y) = conditional(), data
+    message = r"each part of y must have one row per example, 40 here; received shape \({}"
+    for use in (lambda y: vae.elbo(x, 2, y=y), lambda y: vae.encode(x, y), lambda y: vae.generate(N, y)):
+        for rows in (y[:-1], np.tile(y, (2, 1))):
+            with pytest.raises(ValueError, match=message.format(len(rows))):
+                use(rows)
+        with pytest.raises(ValueError, match=message.format("")):
+            use(3)
+
+
+def test_a_critic_that_does_not_read_y_is_refused():
+    objective = AdversarialELBO(network_of_two((PIXELS,), (2,), 1))
+    with pytest.raises(ValueError, match="the encoder has 2 inputs, but the critic reads x and z alone"):
+        conditional(objective)
+    conditional(objective, encoder=vaelib.dense_encoder((PIXELS,), 4, (3,)))  # y in the decoder alone does not matter
 
 
 def test_a_conditional_model_is_saved_and_loaded(data, tmp_path):

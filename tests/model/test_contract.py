@@ -10,7 +10,7 @@ from keras import ops
 from parts import DENSITIES, DISTRIBUTIONS, LIKELIHOODS, POSTERIORS, PRIORS
 from scipy import stats
 
-from vaelib.model.distributions import closed_form_kl, kl_divergence
+from vaelib.model.distributions import Distribution, closed_form_kl, kl_divergence
 from vaelib.model.networks import dense_encoder
 from vaelib.model.posteriors import DiagonalNormal
 
@@ -78,6 +78,14 @@ def test_given_noise_makes_a_sample_a_function_and_drawn_noise_is_fresh(name):
         same = np.broadcast_to(params[:1], params.shape)
         each = numpy(d.sample(same))
         assert not np.array_equal(each[0], each[1])  # each example has noise of its own
+
+
+def test_a_distribution_that_cannot_be_sampled_says_so():
+    class Nothing(Distribution):
+        params_size = 0
+
+    with pytest.raises(NotImplementedError, match="Nothing must give sample or sample_and_log_prob"):
+        Nothing(2).sample()
 
 
 @pytest.mark.parametrize("name", DENSITIES)

@@ -95,6 +95,8 @@ class Distribution(keras.layers.Layer):
         Returns:
             Values, shape (*num, *batch, *event_shape), and their log-probabilities in nats, shape (*num, *batch).
         """
+        if type(self).sample is Distribution.sample:  # each would call the other for ever
+            raise NotImplementedError(f"{type(self).__name__} must give sample or sample_and_log_prob.")
         value = self.sample(params, noise, num)
         return value, self.log_prob(value, params)
 

@@ -24,6 +24,7 @@ WORTH_COMPILING = 100_000
 
 def in_batches(function: Callable, x: np.ndarray, y: Any = None, rows: int = 2_000) -> np.ndarray:
     """Apply a function of tensors to x (and y), so many rows at a time, and return one NumPy array."""
+    _check_rows(y, len(x))
     parts = []
     for start in range(0, len(x), rows):
         some = slice(start, start + rows)
@@ -219,6 +220,14 @@ def _rows_of(y, rows):
     return keras.tree.map_structure(lambda part: part[rows], y)
 
 
+def _check_rows(y, num_examples):
+    for part in [] if y is None else keras.tree.flatten(y):
+        if np.ndim(part) == 0 or len(part) != num_examples:
+            raise ValueError(
+                f"each part of y must have one row per example, {num_examples} here; received shape {np.shape(part)}."
+            )
+
+
 def _over_samples(estimate, vae, x, y, num_samples):
     """Return estimate(vae, x, y, num) for blocks of samples that add up to num_samples, float64, (blocks, n).
 
@@ -226,6 +235,7 @@ def _over_samples(estimate, vae, x, y, num_samples):
     is filled up with the last one, which is then left out.
     """
     x, num_samples = vae.check_data(x), checks.positive_int("num_samples", num_samples)
+    _check_rows(y, len(x))
     x = ops.convert_to_numpy(vae.binarised(x))
     samples_at_once = min(num_samples, SAMPLES_AT_ONCE)
     examples_at_once = min(max(1, ROWS_AT_ONCE // samples_at_once), len(x))

@@ -238,11 +238,20 @@ class AdversarialELBO(Objective):
         }
 
     def players(self, vae):
-        """Return two players: the critic follows its own loss, everything else the ELBO."""
+        """Return two players: the critic follows its own loss, everything else the ELBO.
+
+        Raises:
+            ValueError: the prior has weights of its own, or the encoder reads more than x.
+        """
         if vae.prior.trainable_variables:
             raise ValueError(
                 f"{vae.prior.name} has weights of its own, which no loss of AdversarialELBO reaches: the critic sees "
                 "samples of the prior alone. Take a prior without weights, for example StandardNormal."
+            )
+        if len(vae.encoder.inputs) > 1:
+            raise ValueError(
+                f"the encoder has {len(vae.encoder.inputs)} inputs, but the critic reads x and z alone: where the "
+                "posterior depends on y, it would not find its KL."
             )
         critic = self.critic.trainable_variables
         rest = without(vae.trainable_variables, critic)
