@@ -6,7 +6,7 @@ from breaking import claims_of, replaced, run_until
 from vaelib.model import likelihoods, posteriors, priors
 from vaelib.teaching.claims import ClaimError
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_xla")]
 
 NOTEBOOK = "07_modular_vae"
 QUICK = {"num_train": 300, "num_test": 64, "hidden_units": 30, "latent_dim": 4, "epochs": 1, "num_seeds": 2}

@@ -11,7 +11,7 @@ from vaelib.model import objectives
 from vaelib.theory import gaussian, mcmc, regression
 from vaelib.theory.regression import LogisticRegression, SoftmaxRegression
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_xla")]
 
 NOTEBOOK = "10_bayesian_regression"
 
