@@ -21,6 +21,7 @@ def benchmarks():
             sys.modules.pop(name, None)
 
 
+@pytest.mark.slow  # each contender starts TensorFlow in a process of its own
 def test_a_small_race(benchmarks, tmp_path, capfd):
     import bench
 
@@ -40,6 +41,7 @@ def test_a_small_race(benchmarks, tmp_path, capfd):
     assert (tmp_path / "bench.png").stat().st_size > 5_000
 
 
+@pytest.mark.slow  # each contender starts TensorFlow in a process of its own
 def test_a_contender_that_fails_is_named_and_the_others_go_on(benchmarks, tmp_path):
     from contenders import Setting
     from race import race
