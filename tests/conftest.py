@@ -1,6 +1,7 @@
 """Fixtures that the tests of the model share."""
 
 import os
+import signal
 
 # As vaelib sets them; here too, for test modules that import Keras first.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -14,6 +15,10 @@ from hypothesis import settings
 # The same examples on every run: a red test stays red until somebody mends it.
 settings.register_profile("course", derandomize=True, deadline=None)
 settings.load_profile("course")
+
+# In a shell's background Ctrl-C is ignored, also by the processes that some tests start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHAPE = (8, 8)
 # What takes longest begins first, so that the cores end together.

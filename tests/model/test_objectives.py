@@ -250,7 +250,7 @@ def test_the_doubly_reparameterised_gradient_is_that_of_the_bound_with_less_nois
     assert np.abs(t).max() < 5  # 16 weights, 59 degrees of freedom: a right one fails once in 10,000 tries
     assert np.linalg.norm(plain.mean(axis=0)) > 5 * np.linalg.norm(error)  # the errors would show a wrong factor
     ratio = doubly.var(axis=0).sum() / plain.var(axis=0).sum()
-    record_property("variance of the doubly reparameterised gradient over that of the plain one", ratio)
+    record_property("variance of the doubly reparameterised gradient over that of the plain one", float(ratio))
     print(f"variance ratio {ratio:.3f}")
     if prior == "StandardNormal":
         assert ratio < 1
