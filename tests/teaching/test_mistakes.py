@@ -113,7 +113,8 @@ def test_the_wrong_kls_are_multiples_of_the_right_one(make_vae, images, objectiv
     mu, log_var = params[:, :3], params[:, 3:]
     right = 0.5 * (mu**2 + np.exp(log_var) - 1 - log_var).sum(axis=1)
     terms = {name: np.asarray(term) for name, term in vae.loss_terms(images).items()}
-    np.testing.assert_allclose(terms["kl"], factor * right, rtol=1e-4)
+    # Each dimension is a difference of numbers near 1, so in float32 some 1e-7 are lost whatever the KL.
+    np.testing.assert_allclose(terms["kl"], factor * right, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(terms["loss"], terms["reconstruction"] + 2 * factor * right, rtol=1e-5)
 
 

@@ -51,11 +51,12 @@ result = {
     "game": train(games, players, nothing, nothing),
     "game, fit outside": train(games, players, strategy.scope(), nothing),
 }
-# Compiled outside: the optimiser belongs to the model's devices all the same.
+# Compiled outside by the optimiser's name: it is made for the model's devices all the same.
 with strategy.scope():
     model = doubles.Toy()
-model.compile("sgd")
-result["compiled outside"] = model.fit(x, **options).history["loss"]
+for name, model in {"compiled outside": model, "compiled on one": doubles.Toy()}.items():
+    model.compile("adam")
+    result[name] = model.fit(x, **options).history
 print(json.dumps(result))
 """
 
@@ -89,4 +90,4 @@ def test_two_replicas_train_as_one(results, one, two):
 
 
 def test_the_strategy_is_the_models_own(results):
-    assert results["compiled outside"][1] < results["compiled outside"][0]
+    assert flat(results["compiled outside"]) == pytest.approx(flat(results["compiled on one"]), rel=1e-4)

@@ -78,12 +78,13 @@ def test_the_first_epoch_gives_an_empty_history_and_no_older_one(toy, rows, pres
     assert toy.fit(rows(4), epochs=2, verbose=0, blocks=blocks, callbacks=[press("on_epoch_begin")]).history == {}
 
 
-def test_before_the_first_epoch_too(toy, rows, notebook, monkeypatch, capsys, blocks):
+@pytest.mark.parametrize("where", ["players", "make_train_function"])
+def test_before_the_first_epoch_too(toy, rows, notebook, monkeypatch, capsys, where, blocks):
     def interrupt(*_):
         raise KeyboardInterrupt
 
     toy.fit(rows(4), verbose=0, blocks=blocks)
-    monkeypatch.setattr(toy, "make_train_function", interrupt)
+    monkeypatch.setattr(toy, where, interrupt)
     history = toy.fit(rows(4), epochs=2, blocks=blocks)
     assert history.history == {} and history.interrupted and toy.history is history
     assert capsys.readouterr().out == "interrupted before the training began\n"
@@ -192,10 +193,13 @@ def test_an_optimiser_is_built_whole_or_not_at_all(models, rows, notebook, monke
 
 
 def test_a_second_press_is_not_held_back(blocks):
+    reached = []
     with pytest.raises(KeyboardInterrupt), held():
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
         signal.raise_signal(signal.SIGINT)  # once more: held again, and let through at the end
+        reached.append("the end")
+    assert reached
     with held():
         pass

@@ -42,7 +42,8 @@ def _move(model, players, batch, share, track):
 
 def _repeat(times, move):
     """Move so many times, in a loop of the graph where that can be: it compiles one move, not all of them."""
-    if tf.distribute.has_strategy():  # replicas, which meet in each move, cannot meet in a loop
+    # Replicas, which meet in each move, cannot meet in a loop.
+    if tf.executing_eagerly() or tf.distribute.has_strategy():
         for _ in range(times):
             move()
     elif times:
