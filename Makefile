@@ -52,8 +52,8 @@ test: $(READY) ## Check style and types, run the quick tests and every notebook 
 
 test-all: $(READY) ## Run all tests and every notebook as it stands (ARGS="-m slow": what `make test` leaves out)
 	$(STYLE_AND_TYPES)
-	$(RUN) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-cell-timeout=3600 \
-		$(or $(TESTS),tests notebooks) $(ARGS)
+	$(RUN) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder \
+		--nbval-lax --nbval-cell-timeout=3600 --nbval-kernel-startup-timeout=600 $(or $(TESTS),tests notebooks) $(ARGS)
 
 lab: $(READY) ## Open JupyterLab on the first notebook
 	$(RUN) -m jupyter lab --ServerApp.root_dir=. $(ARGS) $(firstword $(sort $(wildcard notebooks/*.ipynb)))

@@ -24,7 +24,7 @@ def dockerfile(tmp_path_factory):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
         copy(ROOT / name, checkout / name)
     command = [sys.executable, "-m", "repo2docker", "--no-build", "."]
-    result = subprocess.run(command, cwd=checkout, capture_output=True, text=True, timeout=120)
+    result = subprocess.run(command, cwd=checkout, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     return result.stdout, result.stderr
 

@@ -358,7 +358,7 @@ lab.show()
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(source), nbformat.v4.new_code_cell("lab.static(a=1.0)")]
     )
-    NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    NotebookClient(notebook, kernel_name="python3").execute()
     (shown,), (static,) = (cell.outputs for cell in notebook.cells)
     assert "Interactive: A line. Sliders: a." in shown.data["text/plain"]
     view = shown.data["application/vnd.jupyter.widget-view+json"]["model_id"]
