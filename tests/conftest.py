@@ -1,4 +1,4 @@
-"""Fixtures that the tests of the model share."""
+"""What the tests share: quiet libraries, the order of long and slow tests, tiny models and images."""
 
 import os
 import signal
@@ -89,7 +89,7 @@ def images():
 
 @pytest.fixture(scope="module")
 def without_xla():
-    """Leave XLA out of compiled epochs: it takes seconds per model to compile, and the tests need the graph alone."""
+    """Leave XLA out of the blocks: it takes seconds per model to compile, and the tests need the graph alone."""
     from vaelib.training import compilation
 
     with pytest.MonkeyPatch.context() as patch:
