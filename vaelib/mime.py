@@ -3,3 +3,4 @@
 CLAIM_MIME = "application/vnd.vaelib.claim+json"
 FIGURE_MIME = "application/vnd.vaelib.figure+json"
 DATA_MIME = "application/vnd.vaelib.data+json"
+LAB_MIME = "application/vnd.vaelib.lab+json"

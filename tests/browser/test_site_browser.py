@@ -1,5 +1,6 @@
 """Pages of the site in a real browser, opened from file:// with every other address blocked."""
 
+import base64
 import re
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from vaelib import pretrained
+from vaelib.mime import LAB_MIME
 from vaelib.tools.runner.evidence import hash_widgets, record_widgets
-from vaelib.tools.site import build_site, find_sources
+from vaelib.tools.site import build, build_site, find_sources
 from vaelib.tools.site.widgets import STATE_MIME, VIEW_MIME
 from vaelib.widgets import DrawDigit, LatentPad
+from vaelib.widgets.png import to_png
 from vaelib.widgets.strokes import to_image
 
 ROOT = Path(__file__).parents[2]
@@ -236,6 +239,61 @@ def test_a_digit_is_encoded_without_a_network(explorers, visit, model):
     # What the encoder says of the picture that is shown there now.
     image = pixels(page, ".seen")[:, 0].reshape(1, 28, 28) / 255
     require_decoded(page, model, ".rebuilt", model.encoder(image)[0][0])
+
+
+BUNDLE = """export default {
+  render({ model, el }) {
+    if (model.get("kind") === "none") throw new Error("no such lab");
+    const slider = document.createElement("input");
+    Object.assign(slider, { type: "range", min: 0, max: 10, value: model.get("values").mu, ariaLabel: "mu" });
+    slider.addEventListener("input", () => model.set("values", { mu: Number(slider.value) }));
+    const text = document.createElement("output");
+    const draw = () => (text.textContent = `${model.get("spec").text}: ${model.get("values").mu}`);
+    model.on("change:values", draw);
+    draw();
+    el.append(slider, text);
+  },
+};"""
+
+
+@pytest.fixture
+def labs(tmp_path, monkeypatch):
+    """A page of a committed notebook with three labs, the last of a kind that does not exist, and a bundle."""
+    (tmp_path / "js").mkdir()
+    (tmp_path / "js" / "bundle.js").write_text(BUNDLE)
+    (tmp_path / "js" / "bundle.css").write_text(".explorer output { color: rgb(1, 2, 3); }")
+    monkeypatch.setattr(build, "LABS", tmp_path / "js")
+    picture = {"image/png": base64.b64encode(to_png(np.zeros((4, 4), "uint8"), 1, False)).decode()}
+    cells = [
+        new_code_cell("lab", execution_count=1, outputs=[new_output("display_data", data={**picture, LAB_MIME: state})])
+        for state in (
+            {"kind": "bars", "spec": {"text": "</script>"}, "values": {"mu": 3}},
+            {"kind": "bars", "spec": {"text": "second"}, "values": {"mu": 5}},
+            {"kind": "none", "spec": {}, "values": {}},
+        )
+    ]
+    (tmp_path / "notebooks").mkdir()
+    nbformat.write(new_notebook(cells=cells), tmp_path / "notebooks" / "01_labs.ipynb")
+    build_site(find_sources(tmp_path / "notebooks", []), tmp_path / "site", images=tmp_path / "none")
+    return tmp_path / "site" / "01_labs.html"
+
+
+def test_labs_live_from_their_output_alone(labs, visit):
+    page = visit(labs, errors=True)
+    first, second, third = page.locator(".explorer").all()
+    page.locator("#lab-2.live").wait_for()
+    assert first.locator("output").inner_text() == "</script>: 3"
+    second.get_by_label("mu").press("ArrowRight")
+    assert second.locator("output").inner_text() == "second: 6"
+    assert first.locator("output").inner_text() == "</script>: 3", "each has a state of its own"
+    assert first.locator("output").evaluate("e => getComputedStyle(e).color") == "rgb(1, 2, 3)"
+    # The still picture gives way to what moves, and stays where nothing does.
+    assert page.locator("#lab-1 > img").count() == 0 and page.locator("#lab-1 .note").count() == 0
+    page.wait_for_function("document.querySelector('#lab-3 .note').textContent.includes('no such lab')")
+    assert third.locator("img").count() == 1
+    page = visit(labs, java_script_enabled=False)
+    assert page.locator(".explorer > img").count() == 3
+    assert "still picture" in page.locator("#lab-1 .note").inner_text()
 
 
 def test_what_needs_python_or_is_broken_says_so(explorers, visit):

@@ -15,11 +15,11 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 import vaelib
-from vaelib.mime import CLAIM_MIME, DATA_MIME, FIGURE_MIME
+from vaelib.mime import CLAIM_MIME, DATA_MIME, FIGURE_MIME, LAB_MIME
 from vaelib.pretrained.networks import NumpyDecoder, bernoulli_mean
 from vaelib.tools.runner import CourseError, evidence
 from vaelib.tools.runner.evidence import hash_widgets, record_widgets
-from vaelib.tools.site import build_site, find_sources
+from vaelib.tools.site import build, build_site, find_sources
 from vaelib.tools.site.__main__ import main
 from vaelib.tools.site.outputs import SLIDERS
 from vaelib.tools.site.widgets import STATE_MIME, VIEW_MIME
@@ -279,6 +279,36 @@ def test_explorers_bring_their_state_and_the_rest_a_picture(course):
     picture = base64.b64encode(to_png(dead.image([1, 0]), 10, True)).decode()
     assert f"data:image/png;base64,{picture}" in page.all("img", "src")
     assert "Waves & <so on>" in page.all("img", "alt") and "its decoder needs Python" in page.text
+    require_self_contained(site)
+
+
+def lab(state, **more):
+    return shown({"text/plain": "a lab", "image/png": PIXEL, LAB_MIME: state, **more}, **{"image/png": {"alt": "Bars"}})
+
+
+def test_a_lab_lives_from_its_output_alone(course, tmp_path, monkeypatch):
+    state = {"kind": "bars", "spec": {"text": "</script><b>"}, "values": {"mu": 0.5}}
+    cells = [
+        code("lab", lab(state)),
+        code("again", lab({**state, "values": {"mu": 1}}, **{VIEW_MIME: {"model_id": "gone"}})),
+    ]
+    course.write("01_labs", *cells)
+    monkeypatch.setattr(build, "LABS", tmp_path / "none")
+    with pytest.raises(CourseError, match="make widgets"):
+        course.build()
+    bundle = "export default { render({ el }) { el.append('</script> \\u2028'); } };"
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "bundle.js").write_text(bundle)
+    (tmp_path / "none" / "bundle.css").write_text("/* style of the labs */")
+    site = course.build()
+    text, page = (site / "01_labs.html").read_text("utf-8"), Tags(site / "01_labs.html")
+    states = re.findall(r'<script type="application/json" class="lab-state">(.*?)</script>', text)
+    assert [json.loads(held) for held in states] == [state, {**state, "values": {"mu": 1}}]
+    assert [i for i in page.all("div", "id") if i.startswith("lab")] == ["lab-1", "lab-2"]
+    assert page.all("img", "alt") == ["Bars", "Bars"] and page.text.count("still picture") == 2
+    module = re.fullmatch(r"window\.labsModule = (.*);\n", (site / "assets" / "labs.js").read_text("utf-8"))
+    assert json.loads(module[1]) == bundle
+    assert "assets/labs.css" in page.all("link", "href")
     require_self_contained(site)
 
 

@@ -41,7 +41,7 @@ def hash_widgets() -> str:
     """
     digest = hashlib.sha256()
     for path in sorted(_WIDGETS.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
+        if path.is_file() and not {"__pycache__", "node_modules"} & set(path.parts):
             digest.update(f"{path.relative_to(_WIDGETS).as_posix()}\0{path.stat().st_size}\0".encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -7,6 +7,7 @@ from typing import Any
 import nbformat
 
 from vaelib.files import replace_file
+from vaelib.mime import LAB_MIME
 
 _WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 _KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -29,8 +30,8 @@ def refusal(result: dict[str, Any], allow_stand_in: bool = False) -> str | None:
 def save_outputs(path: str | os.PathLike, executed: str | os.PathLike) -> None:
     """Write the outputs of an executed copy, run with default parameters, into the notebook itself.
 
-    Sources, cell ids and metadata stay as they are. Execution counts run from 1; widgets, which a page without a
-    kernel cannot show, leave no output.
+    Sources, cell ids and metadata stay as they are. Execution counts run from 1; widgets leave no
+    output, for a page without a kernel cannot show them; of a lab everything but the widget's own view stays.
 
     Raises:
         ValueError: when the notebook's code has changed since it was executed.
@@ -58,10 +59,13 @@ def save_outputs(path: str | os.PathLike, executed: str | os.PathLike) -> None:
 
 
 def _tidy(outputs: list[nbformat.NotebookNode], count: int | None) -> list[nbformat.NotebookNode]:
-    """Without widgets, adjacent pieces of one stream joined: where they split is chance."""
+    """Without widgets but for labs, adjacent pieces of one stream joined: where they split is chance."""
     tidy: list[nbformat.NotebookNode] = []
     for output in outputs:
-        if _WIDGET_MIME in output.get("data", {}):
+        data = output.get("data", {})
+        if LAB_MIME in data:  # all that a page needs to bring it to life, and a picture for the places that cannot
+            data.pop(_WIDGET_MIME, None)
+        elif _WIDGET_MIME in data:
             continue
         if output.output_type == "execute_result":
             output.execution_count = count

@@ -1,5 +1,6 @@
 """Write the site: the pages, their style and scripts, MathJax, and the images they use."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterable, Sequence
@@ -8,6 +9,7 @@ from typing import Any
 
 import jinja2
 
+import vaelib
 from vaelib.tools.links import REPOSITORY
 from vaelib.tools.runner.notebooks import CourseError
 from vaelib.tools.site.mathjax import copy_mathjax
@@ -16,6 +18,7 @@ from vaelib.tools.site.sources import Source
 
 HERE = Path(__file__).parent
 MAP = "course_map.svg"
+LABS = Path(vaelib.__file__).parent / "widgets" / "js"
 
 
 def build_site(
@@ -47,9 +50,20 @@ def build_site(
         (output / "images" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(images / name, output / "images" / name)
     shutil.copytree(HERE / "assets", output / "assets")
+    if any(page.has_labs for page in pages):
+        _copy_labs(output / "assets")
     copy_mathjax(output / "assets" / "mathjax")
     _write_pages(pages, output, MAP if MAP in wanted else None)
     return pages
+
+
+def _copy_labs(assets: Path) -> None:
+    """The labs' bundle: its style, and its module as text, because a page from file:// may import no file."""
+    if not (LABS / "bundle.js").is_file():
+        raise CourseError(f"The labs' bundle is missing in {LABS}. `make widgets` makes it.")
+    module = json.dumps((LABS / "bundle.js").read_text("utf-8"), ensure_ascii=False)
+    (assets / "labs.js").write_text(f"window.labsModule = {module};\n", encoding="utf-8")
+    shutil.copy(LABS / "bundle.css", assets / "labs.css")
 
 
 def _wanted_images(pages: Iterable[Page], images: Path) -> set[str]:

@@ -2,6 +2,7 @@
 
 import base64
 import html
+import json
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 import nbformat
 from nbconvert.filters import ansi2html
 
-from vaelib.mime import CLAIM_MIME, DATA_MIME, FIGURE_MIME
+from vaelib.mime import CLAIM_MIME, DATA_MIME, FIGURE_MIME, LAB_MIME
 from vaelib.tools.site.widgets import VIEW_MIME, PageWidgets
 
 SLIDERS = "What this cell shows moves in JupyterLab, where Python runs. Here the next figure stands for it."
 _MOVES_IN_JUPYTERLAB = "This explorer moves in JupyterLab: its decoder needs Python. Here is its first picture."
 _NEEDS_JAVASCRIPT = "An explorer stands here. It needs JavaScript."
+_STILL_LAB = "This is a still picture of a lab: it moves where JavaScript runs."
 
 Part = tuple[str, str]  # kind of an output, and its HTML
 
@@ -34,6 +36,9 @@ def render_output(output: nbformat.NotebookNode, widgets: PageWidgets) -> Part |
     if output.output_type == "error":
         return "text", _text("\n".join(output.traceback))
     data = output.get("data", {})
+    # A lab holds all that it needs in its own output; an executed copy has its widget's state beside that.
+    if LAB_MIME in data:
+        return "widget", _lab(output, widgets)
     if VIEW_MIME in data:
         return "widget", _widget(data[VIEW_MIME]["model_id"], widgets)
     for mime, kind, render in _RENDERERS:
@@ -119,17 +124,30 @@ def _image(address: str, alt: str | None, width: float | str | None = None) -> s
     return f'<img src="{address}" alt="{alt}"{size}>'
 
 
+def _lab(output: nbformat.NotebookNode, widgets: PageWidgets) -> str:
+    """A lab's place, with the picture that stands there until it is alive; without JavaScript it stays."""
+    data, about = output.data, output.get("metadata", {}).get("image/png", {})
+    state = json.dumps(data[LAB_MIME], ensure_ascii=False).replace("<", "\\u003c")  # the text may hold </script>
+    still = _image(f"data:image/png;base64,{data['image/png'].strip()}", about.get("alt")) if "image/png" in data else ""
+    return (
+        f'<div class="explorer" id="{widgets.next_place(lab=True)}">{still}<p class="note">{_STILL_LAB}</p>'
+        f'<script type="application/json" class="lab-state">{state}</script></div>'
+    )
+
+
 def _widget(model_id: str, widgets: PageWidgets) -> str:
     parts = []
     for explorer in widgets.explorers(model_id):
         if still := widgets.still(explorer):
             png, alt = still
             picture = _image(f"data:image/png;base64,{base64.b64encode(png).decode()}", alt)
-            parts.append(f'<div class="explorer">{picture}<p class="note">{_MOVES_IN_JUPYTERLAB}</p></div>')
+            place = widgets.next_place()
+            note = f'<p class="note">{_MOVES_IN_JUPYTERLAB}</p>'
+            parts.append(f'<div class="explorer" id="{place}">{picture}{note}</div>')
         else:
             mounted = html.escape(widgets.mount(explorer))
             note = f'<p class="note">{_NEEDS_JAVASCRIPT}</p>'
-            parts.append(f'<div class="explorer" data-model="{mounted}">{note}</div>')
+            parts.append(f'<div class="explorer" id="{widgets.next_place()}" data-model="{mounted}">{note}</div>')
     return "\n".join(parts) or sliders_note()[1]
 
 

@@ -29,6 +29,7 @@ class Page:
         sections: list of (anchor, text) of the second-level headings.
         images: file names used from the folder images/.
         widgets: JSON with the state of the page's explorers; empty where there are none.
+        has_labs: whether labs stand on it, whose code is that of the bundle.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Page:
     sections: list[tuple[str, str]] = field(default_factory=list)
     images: set[str] = field(default_factory=set)
     widgets: str = ""
+    has_labs: bool = False
 
 
 def render_page(source: Source, names: Collection[str]) -> Page:
@@ -64,7 +66,7 @@ def render_page(source: Source, names: Collection[str]) -> Page:
             outputs, figures = number_figures(group(shown), figures)
             parts.append(_code_cell(cell, outputs))
     page.body = "\n".join(parts)
-    page.widgets = widgets.as_json()
+    page.widgets, page.has_labs = widgets.as_json(), widgets.has_labs
     page.purpose, page.effort = _about(source.notebook)
     return page
 

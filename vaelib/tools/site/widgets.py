@@ -24,6 +24,14 @@ class PageWidgets:
         self._models = content.metadata.get("widgets", {}).get(STATE_MIME, {}).get("state", {})
         self._shown: dict[str, dict[str, Any]] = {}
         self._sources: list[str] = []
+        self._places = 0
+        self.has_labs = False
+
+    def next_place(self, lab: bool = False) -> str:
+        """Return the id of the next explorer of the page; links to an explorer's state name it."""
+        self._places += 1
+        self.has_labs |= lab
+        return f"lab-{self._places}"
 
     def explorers(self, model_id: str) -> list[str]:
         """Return the ids of the widgets with a browser module (anywidgets) in a displayed widget, itself or inside."""

@@ -1,8 +1,7 @@
 // Brings the page's explorers to life without a kernel: each gets its module, its style and its last known state.
 (() => {
   const holder = document.getElementById("widget-state");
-  if (!holder) return;
-  const { models, sources } = JSON.parse(holder.textContent);
+  const { models, sources } = holder ? JSON.parse(holder.textContent) : { models: {}, sources: [] };
   const decoded = (text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
 
   // The part of a notebook's widget model that a module may use. Nothing listens at the other end.
@@ -43,12 +42,11 @@
 
   // A page opened from file:// may import no file, but it may import what it holds itself.
   const modules = new Map();
-  const load = (index) => {
-    if (!modules.has(index)) {
-      const address = URL.createObjectURL(new Blob([sources[index]], { type: "text/javascript" }));
-      modules.set(index, import(address));
+  const load = (text) => {
+    if (!modules.has(text)) {
+      modules.set(text, import(URL.createObjectURL(new Blob([text], { type: "text/javascript" }))));
     }
-    return modules.get(index);
+    return modules.get(text);
   };
   const styles = new Set();
   const dress = (index) => {
@@ -66,23 +64,34 @@
     return made.get(id);
   };
 
-  async function mount(el) {
-    const note = el.querySelector(".note");
-    try {
+  // A pad's model stands in the page's state, under its id; a lab's state stands in the lab's own place.
+  async function prepare(el) {
+    if (el.dataset.model) {
       const { module, style } = models[el.dataset.model];
       dress(style);
-      let definition = (await load(module)).default;
+      return { text: sources[module], model: (definition) => modelOf(el.dataset.model, definition) };
+    }
+    const state = JSON.parse(el.querySelector(".lab-state").textContent);
+    return { text: window.labsModule, model: async () => new Model({ state, buffers: {} }) };
+  }
+
+  async function mount(el) {
+    const note = el.querySelector(".note");
+    const place = document.createElement("div");
+    try {
+      const { text, model } = await prepare(el);
+      let definition = (await load(text)).default;
       if (typeof definition === "function") definition = await definition();
-      const model = await modelOf(el.dataset.model, definition);
-      const place = document.createElement("div");
       el.append(place);
-      await definition.render({ model, el: place });
+      await definition.render({ model: await model(definition), el: place });
       note.remove();
+      el.querySelector(":scope > img")?.remove();
       el.classList.add("live");
     } catch (error) {
       console.error(error);
+      place.remove();
       note.textContent = `This explorer could not start here: ${error.message}. It runs in JupyterLab.`;
     }
   }
-  document.querySelectorAll(".explorer[data-model]").forEach(mount);
+  document.querySelectorAll(".explorer[data-model], .explorer:has(> .lab-state)").forEach(mount);
 })();
