@@ -1,7 +1,7 @@
 # Every target sets up its own Python environment first: about a minute the first time, nothing afterwards.
 # Versions stand in requirements.txt only; `make lock` writes that file from pyproject.toml.
 .DEFAULT_GOAL := help
-.PHONY: help course test test-all lab site bench outputs links assignments grade lock clean
+.PHONY: help course test test-all lab site bench outputs widgets links assignments grade lock clean
 
 # tensorflow-cpu and the GPU build of tensorflow both own the folder tensorflow/, so one environment cannot
 # hold both: `make course GPU=1` works in an environment of its own.
@@ -29,6 +29,11 @@ endif
 # What to test (`make test TESTS=tests/model`), and on how many cores.
 TESTS ?=
 JOBS ?= 2
+
+# The libraries of the labs stand in build/, out of the package; the sources find them through NODE_PATH.
+BUNDLE := NODE_PATH=build/js/node_modules build/js/node_modules/.bin/esbuild vaelib/widgets/js/index.js \
+	--bundle --minify --format=esm --charset=utf8 --target=es2022 --legal-comments=eof --log-level=warning
+BUNDLED ?= vaelib/widgets/js/bundle.js
 
 define STYLE_AND_TYPES
 $(RUN) -m ruff check .
@@ -67,6 +72,9 @@ bench: $(READY) ## Time training and exploring against their peers (ARGS="--only
 outputs: $(READY) ## Run the notebooks and keep their outputs in notebooks/
 	$(RUN) -m vaelib.tools.runner save $(ARGS)
 
+widgets: build/js/.installed ## Bundle the labs' JavaScript into vaelib/widgets/js/bundle.js and bundle.css (needs Node.js)
+	$(BUNDLE) --outfile=$(BUNDLED)
+
 links: $(READY) ## Write every Binder and Colab link again from the address in vaelib/tools/links.py
 	$(RUN) -m vaelib.tools.links $(ARGS)
 
@@ -95,6 +103,12 @@ clean: ## Remove build/ and the caches (the environment stays: rm -rf .venv for 
 	$(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+build/js/.installed: vaelib/widgets/js/package.json vaelib/widgets/js/package-lock.json
+	@mkdir -p build/js
+	cp $^ build/js/
+	npm ci --prefix build/js --no-fund --no-audit --loglevel=error
 	@touch $@
 
 # The same versions, with the GPU build of tensorflow in place of tensorflow-cpu.

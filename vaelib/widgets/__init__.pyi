@@ -1,3 +1,6 @@
+from .controls import Menu as Menu
+from .controls import Slider as Slider
+from .controls import Toggle as Toggle
 from .draw_digit import DrawDigit as DrawDigit
 from .lab import Lab as Lab
 from .latent_pad import LatentPad as LatentPad

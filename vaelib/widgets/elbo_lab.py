@@ -8,14 +8,16 @@ import numpy as np
 from vaelib import checks
 from vaelib.teaching.palette import COLOURS
 from vaelib.theory import gaussian
+from vaelib.theory.toy_models import BernoulliLatent, LinearGaussian
+from vaelib.widgets.controls import Slider
 from vaelib.widgets.lab import Lab
 
 # One meaning per colour, here and in the notebook.
 PRIOR, LIKELIHOOD, POSTERIOR, Q = COLOURS["grey"], COLOURS["orange"], COLOURS["green"], COLOURS["blue"]
 ELBO, GAP = COLOURS["sky"], COLOURS["vermillion"]
 
-MU = (-0.5, 2.5, 0.05, 0.0)
-SIGMA = (0.25, 1.5, 0.05, 1.0)
+MU = Slider("μ, the mean of q", -0.5, 2.5, 0.01, 0.0, key=0.05)
+SIGMA = Slider("σ, the width of q", 0.25, 1.5, 0.01, 1.0, key=0.05)
 Z = np.linspace(-3.5, 5.0, 426)
 
 
@@ -57,8 +59,8 @@ def split(model, x, mu, sigma):
 
 
 def slider_grid():
-    """Every position of the two sliders: mu and sigma, each of shape (positions of σ, positions of μ)."""
-    axes = [low + step * np.arange(round((high - low) / step) + 1) for low, high, step, _ in (MU, SIGMA)]
+    """The places of the two sliders that arrow keys reach: mu and sigma, each of shape (places of σ, places of μ)."""
+    axes = [np.linspace(each.low, each.high, round((each.high - each.low) / each.key) + 1) for each in (MU, SIGMA)]
     return np.meshgrid(*axes)
 
 
@@ -79,56 +81,73 @@ def draw_densities(ax, model, x):
     return height
 
 
-def elbo_lab(model, x):
-    """Build the lab: sliders for q's mean and width, the densities on the left, the two splits on the right.
+class ElboLab(Lab):
+    """The lab: drag q's peak and flank; log p(x) splits into the ELBO and the gap.
 
-    Both bars stand on the same floor and reach the same ELBO (sky). On the first the gap (vermillion) tops it up to
+    Both bars stand on one floor and reach the same ELBO (sky). On the first the gap (vermillion) tops it up to
     log p(x), the black line; on the second KL(q ‖ p(z)) (grey) tops it up to the reconstruction E_q[log p(x|z)].
+    The third picture magnifies the uppermost half nat of the first bar, where a small gap can be seen.
 
     Args:
-        model: a toy model with latent_dim 1. x: one observation, shape (data_dim,).
-    Returns:
-        A Lab with the sliders mu and sigma; its `bars` are the four rectangles elbo, gap, elbo, kl.
+        model: a toy model with latent_dim 1.
+        x: one observation, shape (data_dim,).
+    Raises:
+        ValueError: latent_dim is not 1.
     """
-    mu_grid, sigma_grid = slider_grid()
-    parts = split(model, x, mu_grid, sigma_grid)
-    floor = np.floor(parts.elbo.min())  # the ELBO at its worst, so that no bar leaves the picture
-    fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8), width_ratios=[1.9, 1])
-    height = draw_densities(left, model, x)
-    (line,) = left.plot(Z, np.zeros_like(Z), color=Q, label="$q(z|x)$")
-    area = left.fill_between(Z, 0, np.zeros_like(Z), color=Q, alpha=0.2)
-    left.set(ylim=(0, max(1.6 * height, 0.42 / SIGMA[0])))  # 0.40 / σ is the peak of q
-    left.legend(loc="upper right")
-    names = ["ELBO + gap\n= log p(x)", "ELBO + KL(q‖p(z))\n= reconstruction"]
-    elbo_bars = right.bar(names, [0.0, 0.0], bottom=floor, width=0.6, color=ELBO)
-    rest_bars = right.bar(names, [0.0, 0.0], bottom=floor, width=0.6, color=[GAP, PRIOR])
-    right.axhline(parts.log_evidence, color=COLOURS["black"], linewidth=1.2)
-    right.text(0.5, parts.log_evidence, "log p(x)", ha="center", va="bottom", fontsize=9)
-    top = max(parts.log_evidence, parts.reconstruction.max())
-    right.set(ylim=(floor, top + 0.08 * (top - floor)), xlim=(-0.45, 1.45), ylabel="nats")
 
-    def update(mu, sigma):
-        now = split(model, x, mu, sigma)
-        density = np.exp(gaussian.log_prob_normal(Z, mu, 2 * np.log(sigma)))
-        line.set_ydata(density)
-        area.set_data(Z, 0, density)
-        for below, above, height in zip(elbo_bars, rest_bars, (now.gap, now.kl), strict=True):
-            below.set_height(now.elbo - floor)
-            above.set_y(now.elbo)
-            above.set_height(height)
-        return (
-            f"log p(x) {now.log_evidence:.3f} = ELBO {now.elbo:.3f} + gap {now.gap:.3f} nats\n"
-            f"ELBO {now.elbo:.3f} = reconstruction {now.reconstruction:.3f} − KL(q‖p(z)) {now.kl:.3f} nats"
+    def __init__(self, model, x):
+        self.model, self.x = model, np.atleast_1d(np.asarray(x, float))
+        parts = split(model, self.x, *slider_grid())
+        self.floor = float(np.floor(parts.elbo.min()))  # the ELBO at its worst, so that no bar leaves the picture
+        highest = max(float(parts.log_evidence), float(parts.reconstruction.max()))
+        self.top = highest + 0.08 * (highest - self.floor)
+        super().__init__(
+            "elbo",
+            {"mu": MU, "sigma": SIGMA},
+            {
+                "model": described(model),
+                "x": self.x.tolist(),
+                "z": [Z[0], Z[-1], len(Z)],
+                "floor": self.floor,
+                "top": self.top,
+            },
+            alt="Left: prior, scaled likelihood, posterior and q over z. Right: log p(x) split into ELBO and gap, and "
+            "the reconstruction split into ELBO and KL to the prior.",
         )
 
-    lab = Lab(
-        fig,
-        update,
-        [line, area, elbo_bars, rest_bars],
-        {"mu": MU, "sigma": SIGMA},
-        labels={"mu": "μ, the mean of q", "sigma": "σ, the width of q"},
-        alt="Left: prior, scaled likelihood, posterior and q over z. Right: log p(x) split into ELBO and gap, and the "
-        "reconstruction split into ELBO and KL to the prior.",
-    )
-    lab.bars = (elbo_bars[0], rest_bars[0], elbo_bars[1], rest_bars[1])
-    return lab
+    def compute(self, mu, sigma):
+        parts = split(self.model, self.x, mu, sigma)
+        numbers = {name: float(value) for name, value in parts._asdict().items()}
+        return {**numbers, "density": np.exp(gaussian.log_prob_normal(Z, mu, 2 * np.log(sigma)))}
+
+    def draw(self, now, values):
+        figure, (left, right, zoom) = plt.subplots(1, 3, figsize=(9.5, 3.6), width_ratios=[2.1, 1.1, 0.6])
+        height = draw_densities(left, self.model, self.x)
+        left.plot(Z, now["density"], color=Q, label="$q(z|x)$")
+        left.fill_between(Z, 0, now["density"], color=Q, alpha=0.2)
+        left.set(ylim=(0, 1.6 * height))
+        left.legend(loc="upper left", fontsize=8)
+        names = ["log p(x)", "reconstruction"]
+        for ax, shown in ((right, names), (zoom, names[:1])):
+            rest, colours = [now["gap"], now["kl"]][: len(shown)], [GAP, PRIOR][: len(shown)]
+            ax.bar(shown, now["elbo"] - self.floor, bottom=self.floor, width=0.6, color=ELBO)
+            ax.bar(shown, rest, bottom=now["elbo"], width=0.6, color=colours)
+            ax.axhline(now["log_evidence"], color=COLOURS["black"], linewidth=1.2)
+        right.set(ylim=(self.floor, self.top), ylabel="nats", title="ELBO + gap, ELBO + KL")
+        zoom.set(ylim=(now["log_evidence"] - 0.5, now["log_evidence"] + 0.06), title="its last ½ nat")
+        return figure
+
+
+def described(model):
+    """Return a toy model with latent_dim 1 as JSON, for the browser.
+
+    Raises:
+        TypeError: another model.
+    """
+    if isinstance(model, LinearGaussian):
+        numbers = {"w": model.w[:, 0].tolist(), "b": model.b.tolist(), "sigma": float(model.sigma)}
+        return {"kind": "linear_gaussian", **numbers}
+    if isinstance(model, BernoulliLatent):
+        grid = [model.grid[0], model.grid[-1], len(model.grid)]
+        return {"kind": "bernoulli", "w": model.w.tolist(), "b": model.b.tolist(), "grid": grid}
+    raise TypeError(f"model must be a LinearGaussian or a BernoulliLatent; received {type(model).__name__}.")

@@ -8,7 +8,7 @@ import numpy as np
 
 from vaelib.teaching.palette import COLOURS
 from vaelib.theory import gaussian, gradients
-from vaelib.widgets.lab import Lab
+from vaelib.widgets.figure_lab import FigureLab
 
 # One meaning per colour, here and in the notebook. f takes the place of log p(x|z), hence the likelihood's orange.
 Q, F, EXACT = COLOURS["blue"], COLOURS["orange"], COLOURS["black"]
@@ -132,7 +132,7 @@ def gradient_lab(repeats=300, seed=0):
         beyond = sum(int(np.sum(np.abs(each) > WIDEST)) for each in now[1:])
         return f"exact gradient {now.exact:.3f}\nspread (standard deviation): {spreads}\n{beyond} dots lie outside"
 
-    lab = Lab(
+    lab = FigureLab(
         fig,
         update,
         [q_line, f_line, strips, exact],

@@ -10,7 +10,7 @@ from vaelib.teaching.palette import COLOURS
 from vaelib.teaching.plots import STYLE
 from vaelib.theory.divergences import Mixture, forward_kl, reverse_kl
 from vaelib.theory.gaussian import log_prob_normal
-from vaelib.widgets.lab import Lab
+from vaelib.widgets.figure_lab import FigureLab
 
 X = np.linspace(-9.0, 9.0, 451)
 FORWARD, REVERSE = COLOURS["purple"], COLOURS["vermillion"]
@@ -101,7 +101,7 @@ def kl_lab(separation=6.0, weight=0.4, mu=0.0, std=2.0):
         "mu": "q: mean μ",
         "std": "q: width σ",
     }
-    lab = Lab(fig, update, [p_line, q_line, lines, areas, bars], sliders, labels=labels, alt=ALT)
+    lab = FigureLab(fig, update, [p_line, q_line, lines, areas, bars], sliders, labels=labels, alt=ALT)
     lab.axes = {"density": density, "forward": parts[0], "reverse": parts[1], "bars": bar_axis}
     return lab
 

@@ -6,7 +6,7 @@ from matplotlib.patches import FancyArrowPatch
 
 from vaelib.teaching.palette import COLOURS
 from vaelib.theory import gaussian
-from vaelib.widgets.lab import Lab
+from vaelib.widgets.figure_lab import FigureLab
 
 # One meaning per colour, here and in the notebook.
 PRIOR, Q, KL = COLOURS["grey"], COLOURS["blue"], COLOURS["vermillion"]
@@ -130,7 +130,7 @@ def kl_map_lab():
             f"gradient: ∂KL/∂μ {grad_mu:+.3f}, ∂KL/∂log σ² {grad_log_var:+.3f}"
         )
 
-    lab = Lab(
+    lab = FigureLab(
         fig,
         update,
         [path, arrow, point, line, area, bars],

@@ -1,126 +1,147 @@
-"""Labs: a matplotlib picture that follows sliders at a few milliseconds a frame."""
+"""Lab: a picture that the reader takes hold of, computed in the browser, with or without a kernel."""
 
+import base64
+import io
+import pathlib
+
+import anywidget
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.artist import Artist
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from PIL import Image
+import traitlets
 
+from vaelib.mime import LAB_MIME
+from vaelib.teaching.palette import css_variables
 from vaelib.teaching.plots import STYLE
-from vaelib.widgets.panel import Panel, StaticPicture, check_arguments
-from vaelib.widgets.png import png_bytes
+from vaelib.widgets.cells import replace_widgets_of_this_cell
 
-# Drawn finer than shown, so that lines and text stay sharp on dense screens. Not finer still: three quarters of a
-# frame's time go into the PNG, which grows with the pixels.
-PIXEL_RATIO = 1.25
+JS = pathlib.Path(__file__).parent / "js"
+SHARPNESS = 2  # pixels of a still picture per CSS pixel
 
 
-class Lab(Panel):
-    """A figure that follows named sliders, with a text readout below.
+class Lab(anywidget.AnyWidget):
+    """The base of the course's labs; each is a Python class and a module of the same kind in js/labs.
 
-    The figure is drawn once. What moves is drawn again on a kept copy of the rest (blitting), so that a frame costs a
-    few milliseconds and not a hundred. Moving artists lie above all others. Axis limits stay as they are at the start:
-    set them wide enough for the whole range. Text is slow to draw: put numbers in the readout, not in the picture.
-    An update that changes anything else (a title, a tick, a fixed line) is still drawn right, but at the full cost;
-    `num_background_draws` counts how often that happened (1 is the first drawing).
+    The browser computes what moves. Python holds the same formulas (`numbers`), so that a test can compare the two,
+    and draws one still picture for pages without JavaScript.
 
-        fig, ax = plt.subplots()
-        (line,) = ax.plot(x, density(x, 0.0, 0.0))
-
-        def update(mu, log_var):
-            line.set_ydata(density(x, mu, log_var))
-            return f"peak {line.get_ydata().max():.3f}"
-
-        lab = Lab(fig, update, moving=[line], sliders={"mu": (-3, 3, 0.05, 0.0), "log_var": (-2, 2, 0.05, 0.0)},
-                  alt="The density of a normal distribution.")
-        lab.show()            # in one cell
-        lab.static(mu=1.0)    # in the next: the same picture where no kernel runs
+        lab = ElboLab(model, x)
+        lab                        # at the end of a cell
+        lab.values = {"mu": 0.5}   # moves it on the page; the values not named stay
+        lab.numbers(mu=0.5)        # what the page shows there
 
     Args:
-        figure: a matplotlib Figure, complete; from `plt.subplots` or made directly. The lab takes it over.
-        update: function of the sliders' values, by name; changes the moving artists (`set_data`, `set_height`, ...)
-            and returns the readout, plain text.
-        moving: the artists that update changes; lists and containers such as the bars of `ax.bar` are taken apart.
-        sliders: by name, (low, high, step, start) for a slider (whole numbers only make a slider of whole numbers),
-            a list of choices or of (text, value) pairs for a menu, True or False for a check box.
-        labels: descriptions shown beside the sliders, by name; the name by default. Say what the value is: screen
-            readers have nothing else.
-        alt: one sentence on what the picture shows; it goes with the static picture.
+        kind: name of the module in js/labs/index.js.
+        controls: by name, a `Slider`, `Menu` or `Toggle`.
+        data: what the module needs, JSON; arrays through `packed`.
+        alt: one or two sentences on what the picture shows.
+
+    Attributes:
+        values: the controls' present values by name; set some of them to move the picture.
 
     Raises:
-        ValueError: the sliders are ill-defined, update does not take their names, or something in moving is not
-            part of the figure.
-        TypeError: update returns no text, or something in moving is no artist.
+        traitlets.TraitError: values, here or later, hold an unknown name or a value that its control cannot take.
     """
 
-    def __init__(self, figure, update, moving, sliders, *, alt, labels=None):
-        check_arguments(update, sliders)
-        moving = sorted(_artists(moving, figure), key=lambda artist: artist.get_zorder())
-        shown_width = figure.get_figwidth() * figure.get_dpi()
-        plt.close(figure)  # out of pyplot's hands: else the cell shows it a second time, and it is kept for ever
-        self.figure, self.update, self.moving = figure, update, moving
-        self._canvas = FigureCanvasAgg(figure)
-        self._background, self.num_background_draws = None, 0
-        with mpl.rc_context(STYLE):
-            figure.set_dpi(figure.get_dpi() * PIXEL_RATIO)
-            figure.draw_without_rendering()  # settles the limits and the layout with everything in its place
-            figure.set_layout_engine("none")
-            for ax in figure.axes:
-                ax.set_autoscale_on(False)
-            for artist in moving:
-                artist.set_animated(True)
-        super().__init__(sliders, labels, shown_width, alt)
-        self.open()
+    _esm = (JS / "bundle.js").read_text("utf-8")
+    _css = css_variables(".vaelib-lab") + (JS / "bundle.css").read_text("utf-8")
 
-    def static(self, values=None, **named):
-        """Return the picture for given values as an ordinary output of a cell.
+    kind = traitlets.Unicode(read_only=True).tag(sync=True)
+    spec = traitlets.Dict(read_only=True).tag(sync=True)
+    values = traitlets.Dict().tag(sync=True)
 
-        Args:
-            values: values by name, or in the order of the sliders; those left out stay at their start.
-            named: the same as keyword arguments.
+    def __init__(self, kind, controls, data, alt):
+        self.controls, self.alt = dict(controls), alt
+        self.set_trait("kind", kind)
+        specs = [control.spec(name) for name, control in self.controls.items()]
+        self.set_trait("spec", {"controls": specs, "data": data, "alt": alt})
+        self.values = self.start
+        super().__init__()
+        replace_widgets_of_this_cell(self)
 
-        Returns:
-            A picture that displays itself as PNG, with its description, the values and the readout as text.
+    def close(self):
+        """Take the lab off the page and forget it."""
+        if self.layout is not None:
+            self.layout.close()  # a widget of its own, which nobody else closes
+        super().close()
+
+    @property
+    def start(self):
+        """The controls' values at the start, by name."""
+        return {name: control.start for name, control in self.controls.items()}
+
+    def numbers(self, **values):
+        """Return what the picture shows at given values, by name, numbers and arrays; those left out as they are now.
+
+        Raises:
+            ValueError: an unknown name, or a value that its control cannot take.
         """
-        values = self.checked(values, named)
-        pixels, text = self.draw(values)
-        return StaticPicture(self.png(pixels), f"{self.alt} At {self.describe(values)}: {text}", self.width)
+        return self.compute(**self.checked(values))
 
-    def draw(self, values):
-        text = self.update(**values)
-        if not isinstance(text, str):
-            raise TypeError(
-                f"update must return the readout as text; received {type(text).__name__}. The numbers in it are what "
-                "a screen reader reads."
-            )
-        # Animated artists do not mark the figure stale; whatever else changes does.
-        if self._background is None or self.figure.stale:
-            with mpl.rc_context(STYLE):
-                self._canvas.draw()
-            self._background = self._canvas.copy_from_bbox(self.figure.bbox)
-            self.num_background_draws += 1
-        self._canvas.restore_region(self._background)
-        renderer = self._canvas.get_renderer()
-        for artist in self.moving:
-            artist.draw(renderer)
-        return np.array(self._canvas.buffer_rgba()), text
+    def figure(self, **values):
+        """Return the picture at given values as a matplotlib Figure; errors as `numbers`."""
+        values = self.checked(values)
+        with mpl.rc_context(STYLE):
+            figure = self.draw(self.compute(**values), values)
+        plt.close(figure)  # out of pyplot's hands: else the cell shows it a second time
+        return figure
 
-    @staticmethod
-    def png(pixels):
-        return png_bytes(Image.fromarray(pixels).convert("RGB"))
+    def compute(self, **values):
+        """Return the numbers at all values; each lab gives its own, and its module the same in the browser."""
+        raise NotImplementedError
+
+    def draw(self, now, values):
+        """Return a Figure of these numbers; each lab gives its own."""
+        raise NotImplementedError
+
+    def checked(self, values):
+        """Return all values, those not given as they are now, each as its control takes it."""
+        unknown = set(values) - set(self.controls)
+        if unknown:
+            raise ValueError(f"values must use the names {list(self.controls)}; received {sorted(unknown)}.")
+        return {**self.values, **{name: self.controls[name].check(name, value) for name, value in values.items()}}
+
+    @traitlets.validate("values")
+    def _check_values(self, proposal):
+        try:
+            return self.checked(proposal["value"])
+        except ValueError as error:
+            raise traitlets.TraitError(str(error)) from None
+
+    def _repr_mimebundle_(self, **kwargs):
+        bundle = super()._repr_mimebundle_(**kwargs)
+        # In both forms that the display machinery knows: the data alone, or with their metadata.
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle or {}, {})
+        figure = self.figure()
+        picture = {"width": int(figure.get_figwidth() * figure.get_dpi()), "alt": self.alt}
+        still = {
+            LAB_MIME: {"kind": self.kind, "spec": self.spec, "values": self.values},
+            "image/png": png_of(figure),
+            "text/plain": self.alt,
+        }
+        return {**data, **still}, {**metadata, "image/png": picture}
 
 
-def _artists(moving, figure):
-    if isinstance(moving, Artist):
-        # Not `moving in figure.get_children()`: artists stand at any depth.
-        if moving.get_figure(root=True) is not figure:
-            raise ValueError(
-                f"moving must hold artists of the lab's figure; {moving} belongs to another one or to none."
-            )
-        return [moving]
-    if isinstance(moving, dict):
-        moving = moving.values()
-    elif not isinstance(moving, list | tuple | np.ndarray):
-        raise TypeError(f"moving must hold matplotlib artists; received {moving!r}.")
-    return [artist for part in moving for artist in _artists(part, figure)]
+def png_of(figure):
+    """Return a Figure as PNG, base64, sharp on dense screens."""
+    file = io.BytesIO()
+    with mpl.rc_context(STYLE):  # the layout is settled when the figure is drawn
+        figure.savefig(file, format="png", dpi=SHARPNESS * figure.get_dpi())
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def packed(array):
+    """Return an array as JSON that the browser unpacks: {dtype, shape, base64}.
+
+    Args:
+        array: float64, float32, int32 or uint8.
+    Raises:
+        ValueError: another type, or a number that is not finite.
+    """
+    array = np.ascontiguousarray(array)
+    if array.dtype.name not in ("float64", "float32", "int32", "uint8"):
+        raise ValueError(f"array must be of float64, float32, int32 or uint8; received {array.dtype}.")
+    if not np.all(np.isfinite(array)):
+        raise ValueError("array must hold finite numbers; received NaN or infinity.")
+    bytes_ = array.astype(array.dtype.newbyteorder("<")).tobytes()
+    return {"dtype": array.dtype.name, "shape": list(array.shape), "base64": base64.b64encode(bytes_).decode()}

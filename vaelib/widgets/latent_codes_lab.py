@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from vaelib.teaching.palette import CLASS_COLOURS, COLOURS
-from vaelib.widgets.lab import Lab
+from vaelib.widgets.figure_lab import FigureLab
 
 REACH = 3.0  # standard deviations of a model's codes on each side
 
@@ -40,7 +40,7 @@ def latent_codes_lab(models, x, labels, image_shape):
         "For each model its codes in the latent plane, coloured by digit, with one place marked, and the image decoded "
         f"from that place. Left to right: {', '.join(models)}."
     )
-    return Lab(figure, update, moving, sliders, labels=names, alt=alt)
+    return FigureLab(figure, update, moving, sliders, labels=names, alt=alt)
 
 
 class _Part:

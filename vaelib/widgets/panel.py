@@ -9,11 +9,9 @@ from typing import NamedTuple
 
 import ipywidgets
 import numpy as np
-from IPython import get_ipython
 from IPython.display import display
 
-# For each notebook cell the execution that last made panels there, and those panels.
-_panels_of_cell: dict[str, tuple[str, list]] = {}
+from vaelib.widgets.cells import replace_widgets_of_this_cell
 
 
 class Frame(NamedTuple):
@@ -85,7 +83,7 @@ class Panel:
             raise
         for control in self.controls.values():
             control.observe(self._on_change, names="value")
-        _replace_panels_of_this_cell(self)
+        replace_widgets_of_this_cell(self)
 
     @property
     def values(self):
@@ -283,19 +281,3 @@ def _paragraph(text):
     # Figures of one width, so that the text does not tremble while a slider moves.
     style = "white-space: pre-wrap; font-variant-numeric: tabular-nums; line-height: 1.4"
     return f'<div style="{style}">{html.escape(text)}</div>'
-
-
-def _replace_panels_of_this_cell(panel):
-    """Close the panels that an earlier run of the same cell left behind: their widgets would live on unseen."""
-    shell = get_ipython()
-    parent = shell.get_parent() if hasattr(shell, "get_parent") else None
-    cell = (parent or {}).get("metadata", {}).get("cellId")
-    if cell is None:  # not in JupyterLab or Notebook: nothing says which cell this is
-        return
-    execution = parent["header"]["msg_id"]
-    last_execution, panels = _panels_of_cell.get(cell, (None, []))
-    if last_execution != execution:
-        for old in panels:
-            old.close()
-        panels = []
-    _panels_of_cell[cell] = (execution, [*panels, panel])

@@ -10,7 +10,7 @@ from scipy.stats import chi2
 
 from vaelib.teaching.palette import COLOURS
 from vaelib.theory.regression import LogisticRegression, fit_gaussian, laplace, posterior_on_grid
-from vaelib.widgets.lab import Lab
+from vaelib.widgets.figure_lab import FigureLab
 
 # One meaning per colour, here and in the notebook.
 EXACT, LAPLACE, MEAN_FIELD, FULL = COLOURS["green"], COLOURS["orange"], COLOURS["vermillion"], COLOURS["blue"]
@@ -105,7 +105,7 @@ def regression_lab(features, labels, names):
         parts = ", ".join(f"{name} {now.kl[name]:.3f}" for name in lines)
         return f"{num_cases} cases, prior standard deviation {prior_scale:.1f}. KL(q‖p(w|y)) in nats: {parts}"
 
-    return Lab(
+    return FigureLab(
         fig,
         update,
         [exact, lines],

@@ -1,0 +1,128 @@
+"""What a lab's reader can set: sliders, menus and check boxes, each over one named value."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Slider:
+    """A number within a range, on steps from its lower end.
+
+    Args:
+        label: what the value is, in words; it is all that a screen reader has.
+        low, high: the ends, both included.
+        step: the grid that dragging snaps to.
+        start: the value at first, and after a reset.
+        key: how far an arrow key moves; one step by default.
+
+    Raises:
+        ValueError: the numbers do not fit together.
+    """
+
+    label: str
+    low: float
+    high: float
+    step: float
+    start: float
+    key: float | None = None
+
+    def __post_init__(self):
+        numbers = (self.low, self.high, self.step, self.start)
+        fits = all(_is_finite(number) for number in numbers)
+        if not (fits and self.low < self.high and 0 < self.step <= self.high - self.low):
+            raise ValueError(f"a slider needs finite low < high and 0 < step <= high - low; received {self}.")
+        self.check("start", self.start)
+
+    def check(self, name, value):
+        """Return the value as a plain number, or raise ValueError."""
+        if not (_is_finite(value) and self.low <= value <= self.high):
+            raise ValueError(f"{name} must be a number from {self.low:g} to {self.high:g}; received {value!r}.")
+        return int(value) if self.is_whole else float(value)
+
+    @property
+    def is_whole(self):
+        """Whether the slider moves over whole numbers."""
+        return all(isinstance(number, int) for number in (self.low, self.high, self.step))
+
+    def positions(self, num):
+        """Return at most num values on the slider's steps, from one end to the other."""
+        steps = np.unique(np.round(np.linspace(0, round((self.high - self.low) / self.step), num)))
+        return [self.check("value", min(self.high, round(self.low + k * self.step, 10))) for k in steps]
+
+    def spec(self, name):
+        """Return what the browser needs, as JSON."""
+        numbers = {key: getattr(self, key) for key in ("low", "high", "step", "start")}
+        return {"kind": "slider", "name": name, "label": self.label, **numbers, "key": self.key or self.step}
+
+
+@dataclass(frozen=True)
+class Menu:
+    """One of several texts.
+
+    Args:
+        label: what is chosen, in words.
+        options: the texts, each once.
+        start: the one chosen at first; the first by default.
+
+    Raises:
+        ValueError: no options, one twice, or a start that is none of them.
+    """
+
+    label: str
+    options: tuple[str, ...]
+    start: str | None = None
+
+    def __post_init__(self):
+        object.__setattr__(self, "options", tuple(self.options))
+        if not self.options or len(set(self.options)) != len(self.options):
+            raise ValueError(f"options must be texts, each once; received {self.options!r}.")
+        object.__setattr__(self, "start", self.options[0] if self.start is None else self.start)
+        self.check("start", self.start)
+
+    def check(self, name, value):
+        """Return the value, or raise ValueError."""
+        if not (isinstance(value, str) and value in self.options):
+            raise ValueError(f"{name} must be one of {list(self.options)}; received {value!r}.")
+        return value
+
+    def positions(self, num):
+        """Return all options."""
+        return list(self.options)
+
+    def spec(self, name):
+        """Return what the browser needs, as JSON."""
+        options = list(self.options)
+        return {"kind": "menu", "name": name, "label": self.label, "options": options, "start": self.start}
+
+
+@dataclass(frozen=True)
+class Toggle:
+    """True or False.
+
+    Args:
+        label: what is on when it is True, in words.
+        start: the value at first.
+    """
+
+    label: str
+    start: bool = False
+
+    def check(self, name, value):
+        """Return the value as a bool, or raise ValueError."""
+        if not isinstance(value, bool | np.bool_):
+            raise ValueError(f"{name} must be True or False; received {value!r}.")
+        return bool(value)
+
+    def positions(self, num):
+        """Return False and True."""
+        return [False, True]
+
+    def spec(self, name):
+        """Return what the browser needs, as JSON."""
+        return {"kind": "toggle", "name": name, "label": self.label, "start": self.start}
+
+
+def _is_finite(value):
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,23 @@
+// The entry of the bundle: an anywidget that finds its lab by name.
+
+import "./engine/engine.css";
+import { Stage } from "./engine/stage.js";
+import { labs } from "./labs/index.js";
+
+function render({ model, el }) {
+  const kind = model.get("kind");
+  if (!(kind in labs)) {
+    el.textContent = `No lab is called ${kind}. Known ones: ${Object.keys(labs).join(", ")}.`;
+    return;
+  }
+  const stage = new Stage(labs[kind], model, el);
+  return () => stage.close();
+}
+
+/** The numbers of a lab at given values, for comparison with Python's. */
+export function numbers(kind, spec, values) {
+  const lab = labs[kind];
+  return lab.numbers(lab.prepare ? lab.prepare(spec.data) : spec.data, values, {});
+}
+
+export default { render };
