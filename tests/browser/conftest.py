@@ -13,6 +13,8 @@ QUICK = {
     "test_arrow_keys_move_the_point_and_the_pixels",
     "test_a_drawn_digit_lands_where_the_python_encoder_says",
     "test_the_pad_lives_without_a_network",
+    "test_numbers_equal_python",
+    "test_keyboard_moves_sliders_menus_and_handles",
 }
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -53,10 +55,13 @@ def open_page(site, browser):
     """Open a page with the given pads; the test fails where the console or an address outside was used."""
     pages = []
 
-    def open_page(touch=False, dark=False, **widgets):
+    def open_page(touch=False, dark=False, moving=False, **widgets):
         site.show(**widgets)
         page = browser.new_page(
-            has_touch=touch, color_scheme="dark" if dark else "light", viewport={"width": 1000, "height": 1400}
+            has_touch=touch,
+            color_scheme="dark" if dark else "light",
+            reduced_motion="no-preference" if moving else "reduce",  # what slides would be caught on its way
+            viewport={"width": 1000, "height": 1400},
         )
         page.set_default_timeout(120_000)  # for a machine that is busy, or slow
         complaints = []

@@ -3,9 +3,11 @@
 import numpy as np
 
 from vaelib.theory.toy_models import BernoulliLatent, LinearGaussian
+from vaelib.widgets.derivation_lab import DerivationLab
 from vaelib.widgets.elbo_lab import ElboLab
 
 LABS = {
+    "derivation": lambda: DerivationLab(LinearGaussian(1.2, 0.5, 0.8), [2.5]),
     "elbo_linear": lambda: ElboLab(LinearGaussian(1.2, 0.5, 0.8), [2.5]),
     "elbo_bernoulli": lambda: ElboLab(BernoulliLatent([2.0, 1.0], [-0.5, 0.5]), [1.0, 1.0]),
 }

@@ -1,4 +1,4 @@
-// The forward pass of dense networks. Python puts this file in front of each widget's own: one module, no imports.
+// The forward pass of dense and convolutional networks. Python puts this file in front of each widget's own: one module, no imports.
 
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
 
@@ -39,30 +39,63 @@ function network(spec, view) {
   let offset = 0;
   const take = (count) => numbers.subarray(offset, (offset += count));
   const layers = spec.layers.map((layer) => {
-    if (layer.activation === undefined) {
-      return { kernel: take(layer.inputs * layer.outputs), bias: take(layer.outputs) };
-    }
-    if (!(layer.activation in ACTIVATIONS)) throw new Error(`unknown activation ${layer.activation}`);
-    return { activation: ACTIVATIONS[layer.activation] };
+    if (layer.places) return moved(layer.places);
+    if (layer.convolution) return convolved(layer, take);
+    if (layer.inputs) return dense(take(layer.inputs * layer.outputs), take(layer.outputs));
+    const activation = ACTIVATIONS[layer.activation];
+    if (!activation) throw new Error(`unknown activation ${layer.activation}`);
+    return (h) => h.map(activation);
   });
   if (offset !== numbers.length) throw new Error(`${offset} weights expected, ${numbers.length} received`);
-  return (z) => {
-    let h = Float32Array.from(z);
-    for (const { kernel, bias, activation } of layers) {
-      if (activation) {
-        h = h.map(activation);
-        continue;
+  return (z) => layers.reduce((h, layer) => layer(h), Float32Array.from(z));
+}
+
+/** Add value times a row of the kernel, which begins at `row`, to out, which begins at `at`. */
+function addRow(out, at, value, kernel, row, width) {
+  for (let j = 0; j < width; j++) out[at + j] += value * kernel[row + j];
+}
+
+const dense = (kernel, bias) => (h) => {
+  const next = bias.slice();
+  const width = next.length;
+  // After a relu half of the values are zero.
+  for (let i = 0; i < h.length; i++) if (h[i] !== 0) addRow(next, 0, h[i], kernel, i * width, width);
+  return next;
+};
+
+// Places count from 1; place 0 holds a zero.
+const moved = (places) => (h) => Float32Array.from(places, (place) => (place ? h[place - 1] : 0));
+
+/** A convolution, or a transposed one: vaelib/pretrained/convolutions.py has the formulas. */
+function convolved({ convolution, input, output, kernel: [rows, columns], strides, before }, take) {
+  const transposed = convolution === "transposed";
+  const [height, width, from] = input;
+  const [tall, wide, to] = output;
+  const kernel = take(rows * columns * from * to);
+  const bias = take(to);
+  return (h) => {
+    const next = new Float32Array(tall * wide * to);
+    for (let at = 0; at < next.length; at += to) next.set(bias, at);
+    const add = (inRow, inColumn, outRow, outColumn, place) => {
+      const start = (inRow * width + inColumn) * from;
+      const at = (outRow * wide + outColumn) * to;
+      for (let k = 0; k < from; k++) {
+        if (h[start + k] !== 0) addRow(next, at, h[start + k], kernel, (place * from + k) * to, to);
       }
-      const next = bias.slice();
-      const width = next.length;
-      for (let i = 0; i < h.length; i++) {
-        const value = h[i];
-        if (value === 0) continue; // after a relu, half of them
-        const row = i * width;
-        for (let j = 0; j < width; j++) next[j] += value * kernel[row + j];
+    };
+    for (let i = 0; i < (transposed ? height : tall); i++) {
+      for (let j = 0; j < (transposed ? width : wide); j++) {
+        for (let a = 0; a < rows; a++) {
+          for (let b = 0; b < columns; b++) {
+            const y = strides[0] * i + a - before[0];
+            const x = strides[1] * j + b - before[1];
+            if (y < 0 || x < 0) continue;
+            if (transposed && y < tall && x < wide) add(i, j, y, x, a * columns + b);
+            if (!transposed && y < height && x < width) add(y, x, i, j, a * columns + b);
+          }
+        }
       }
-      h = next;
     }
-    return h;
+    return next;
   };
 }

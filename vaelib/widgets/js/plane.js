@@ -43,24 +43,33 @@ const addButton = (parent, on, text, action) => {
   return made;
 };
 
-/** Half the width of the plane that shows the code z: the usual one, or more where z lies beyond it. */
-const reachFor = (spec, z) => Math.min(spec.limit, Math.max(spec.reach, Math.ceil(Math.max(...z.map(Math.abs)) * 2) / 2));
+const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
 
-/** The way from codes to the canvas's pixels. */
-function coordinates(plane, spec, reach) {
-  const [across, up] = spec.shown; // up is undefined where the latent space is a line
-  const toPlane = (x) => ((x + reach) / (2 * reach)) * plane.width;
-  const position = (code) => [toPlane(code[across]), up === undefined ? plane.height / 2 : plane.height - toPlane(code[up])];
-  return { toPlane, position };
+/** How far z lies along each axis: an axis has length 1, so under the prior each is a standard normal number. */
+const along = (spec, z) => spec.axes.map((axis) => dot(axis, z));
+
+/** Half the width of the plane that shows the code z: the usual one, or more where z lies beyond it. */
+function reachFor(spec, z) {
+  const farthest = Math.max(...along(spec, z).map(Math.abs));
+  return Math.min(spec.limit, Math.max(spec.reach, Math.ceil(farthest * 2) / 2));
 }
 
-/** Draw what lies under the point, once: data points, the prior's contours, the names of the axes. */
-function planeGround(plane, model, reach, colour) {
+/** The way from codes, and from places on the two shown axes, to the canvas's pixels. */
+function coordinates(plane, spec, reach) {
+  const shown = spec.shown.map((i) => spec.axes[i]); // one axis where the latent space is a line
+  const toPlane = (x) => ((x + reach) / (2 * reach)) * plane.width;
+  const place = ([x, y]) => [toPlane(x), y === undefined ? plane.height / 2 : plane.height - toPlane(y)];
+  const position = (code) => place(shown.map((axis) => dot(axis, code)));
+  return { toPlane, place, position };
+}
+
+/** Draw what lies under the point, once: data points, what `under` adds, the prior's contours, the axes' names. */
+function planeGround(plane, model, reach, colour, under = () => {}) {
   const spec = model.get("spec");
   const names = model.get("names");
   const [across, up] = spec.shown;
   const ratio = plane.width / PLANE;
-  const { toPlane, position } = coordinates(plane, spec, reach);
+  const { toPlane, place, position } = coordinates(plane, spec, reach);
   const ground = document.createElement("canvas");
   ground.width = plane.width;
   ground.height = plane.height;
@@ -71,16 +80,18 @@ function planeGround(plane, model, reach, colour) {
   const classes = new Uint8Array(copied(model.get("classes")));
   pen.globalAlpha = 0.6;
   classes.forEach((index, i) => {
-    const code = [];
-    spec.shown.forEach((dimension, k) => (code[dimension] = points[i * spec.shown.length + k]));
-    const [x, y] = position(code);
+    const [x, y] = place(points.subarray(i * spec.shown.length, (i + 1) * spec.shown.length));
     pen.fillStyle = spec.colours[index % spec.colours.length];
     pen.fillRect(x - 1.5 * ratio, y - 1.5 * ratio, 3 * ratio, 3 * ratio);
   });
+  under(pen, position, ratio);
   pen.globalAlpha = 1;
   pen.strokeStyle = pen.fillStyle = colour("--pad-ink");
   pen.lineWidth = ratio;
   pen.font = `${11 * ratio}px sans-serif`;
+  // The prior's contours: circles, or ellipses where the two axes are not perpendicular.
+  const slant = up === undefined ? 0 : dot(spec.axes[across], spec.axes[up]);
+  const round = Math.sqrt(1 - slant * slant);
   for (const sigma of [1, 2, 3]) {
     const radius = toPlane(sigma) - toPlane(0);
     pen.globalAlpha = 0.55;
@@ -88,12 +99,22 @@ function planeGround(plane, model, reach, colour) {
     if (up === undefined) {
       for (const x of [toPlane(-sigma), toPlane(sigma)]) pen.rect(x, plane.height / 2 - 12 * ratio, 0, 24 * ratio);
     } else {
-      pen.arc(toPlane(0), toPlane(0), radius, 0, 2 * Math.PI);
+      for (let t = 0; t <= 360; t += 3) {
+        const [x, y] = [Math.cos((t * Math.PI) / 180), Math.sin((t * Math.PI) / 180)];
+        pen.lineTo(...place([sigma * x, sigma * (slant * x + round * y)]));
+      }
     }
     pen.stroke();
     pen.globalAlpha = 0.9;
     const height = up === undefined ? 16 * ratio : radius + 3 * ratio;
-    pen.fillText(`${sigma}\u03c3`, up === undefined ? toPlane(sigma) : toPlane(0) + 3 * ratio, toPlane(0) - height);
+    const x = up === undefined ? toPlane(sigma) : toPlane(slant * sigma) + 3 * ratio;
+    const label = `${sigma}\u03c3`;
+    pen.save(); // a rim of paper, so that points do not swallow the label
+    pen.strokeStyle = colour("--pad-paper");
+    pen.lineWidth = 4 * ratio;
+    pen.strokeText(label, x, toPlane(0) - height);
+    pen.restore();
+    pen.fillText(label, x, toPlane(0) - height);
   }
   pen.textAlign = "right";
   pen.fillText(`${names[across]} \u2192`, plane.width - 5 * ratio, plane.height - 6 * ratio);
@@ -146,10 +167,11 @@ function namedTimers() {
   return { later, clear, close: () => Object.keys(timers).forEach(clear) };
 }
 
-/** Call repaint when JupyterLab's theme or the system's preference changes, until closing. */
+/** Call repaint when JupyterLab's theme, the site's or the system's preference changes, until closing. */
 function followTheme(on, closing, repaint) {
   const themes = new MutationObserver(repaint);
   themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name"] });
+  themes.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
   on(window.matchMedia("(prefers-color-scheme: dark)"), "change", repaint);
   closing.signal.addEventListener("abort", () => themes.disconnect());
 }

@@ -105,13 +105,14 @@ export class Plot {
   /** A rectangle from (x0, y0) to (x1, y1), in the units of the axes. */
   bar({ colour, opacity = 1 }) {
     const rect = svg(this.marks, "rect", { fill: paint(colour), "fill-opacity": opacity });
-    return (x0, x1, y0, y1) => {
+    const draw = (x0, x1, y0, y1) => {
       const [left, right] = [this.x(x0), this.x(x1)].sort((a, b) => a - b);
       const [top, bottom] = [this.y(y0), this.y(y1)].sort((a, b) => a - b);
       for (const [name, value] of Object.entries({ x: left, y: top, width: right - left, height: bottom - top })) {
         rect.setAttribute(name, value);
       }
     };
+    return Object.assign(draw, { node: rect });
   }
 
   /** Dots at (xs[i], ys[i]), one path for all of them. */
@@ -164,11 +165,14 @@ export class Plot {
     const node = svg(this.front, "text", {
       class: "note", fill: paint(colour), "text-anchor": anchor, "font-size": size, "font-weight": bold ? 600 : 400,
     });
-    return (text, x, y) => {
+    let by = { anchor, dx, dy };
+    const draw = (text, x, y) => {
       node.textContent = text;
-      node.setAttribute("x", this.x(x) + dx);
-      node.setAttribute("y", this.y(y) + dy);
+      node.setAttribute("text-anchor", by.anchor);
+      node.setAttribute("x", this.x(x) + by.dx);
+      node.setAttribute("y", this.y(y) + by.dy);
     };
+    return Object.assign(draw, { node, place: (other) => (by = { ...by, ...other }) });
   }
 
   /** An image of grey or coloured pixels between two corners; draw it with a function from pixel number to 0..255. */
