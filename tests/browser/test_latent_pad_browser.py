@@ -360,7 +360,7 @@ def test_closing_frees_listeners_and_stops_the_drawing(open_page, walking):
         }"""
     )
     assert result == {
-        "before": 3, "after": 0, "frames": 0, "deaf": True, "saves": 0, "left": 0, "saved": True,
+        "before": 4, "after": 0, "frames": 0, "deaf": True, "saves": 0, "left": 0, "saved": True,
     }  # fmt: skip
 
 

@@ -236,15 +236,61 @@ def test_an_error_in_the_kernel_reaches_the_browser():
     assert content == {"kind": "error", "id": "a:0", "text": "RuntimeError: too far"}
 
 
-def test_a_convolution_is_decoded_by_the_kernel():
+def conv_vae(activation="relu"):
     keras.utils.set_random_seed(0)
     likelihood = vaelib.Bernoulli((8, 8))
-    vae = types.SimpleNamespace(decoder=vaelib.conv_decoder(2, (8, 8), 64, (4,)), likelihood=likelihood)
+    decoder = vaelib.conv_decoder(2, (8, 8), 64, (4,), activation=activation)
+    return types.SimpleNamespace(decoder=decoder, likelihood=likelihood)
+
+
+def test_a_convolution_runs_in_the_browser():
+    vae = conv_vae()
+    pad = LatentPad(vae, z=[1, -1])
+    assert pad.runs_in_browser and pad.reason is None
+    kinds = [next(iter(layer)) for layer in pad.spec["layers"]]
+    assert kinds == ["inputs", "activation", "convolution", "activation", "convolution"]
+    expected = keras.ops.convert_to_numpy(vae.likelihood.mean(vae.decoder(np.array([[1, -1]], "float32"))))
+    assert np.abs(pad.image() - 255 * expected.reshape(8, 8)).max() <= 0.51
+
+
+def test_a_layer_that_only_moves_values_travels_as_places():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((2,)),
+            layers.Dense(4),
+            layers.Reshape((2, 2, 1)),
+            layers.UpSampling2D(2),
+            layers.Permute((2, 1, 3)),
+        ]
+    )
+    pad = LatentPad(NumpyDecoder.from_keras(keras.Sequential([model, layers.Flatten()]), (4, 4)))
+    assert pad.spec["layers"] == [
+        {"inputs": 2, "outputs": 4},
+        {"places": [1, 1, 2, 2, 1, 1, 2, 2, 3, 3, 4, 4, 3, 3, 4, 4]},
+        {"places": [1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 4, 8, 12, 16]},
+    ]
+
+
+def test_what_the_browser_cannot_run_is_decoded_by_the_kernel_and_named():
+    vae = conv_vae("mish")
     pad = LatentPad(vae, z=[1, -1])
     assert not pad.runs_in_browser
-    expected = keras.ops.convert_to_numpy(likelihood.mean(vae.decoder(np.array([[1, -1]], "float32"))))
+    assert pad.reason == pad.spec["reason"]
+    assert pad.reason.startswith("activation 'mish' of layer 'dense") and "Pass a function" not in pad.reason
+    expected = keras.ops.convert_to_numpy(vae.likelihood.mean(vae.decoder(np.array([[1, -1]], "float32"))))
     still = np.frombuffer(pad.still, "uint8").reshape(8, 8)
     assert np.abs(still - 255 * expected.reshape(8, 8)).max() <= 0.51
+
+
+def test_a_decoder_too_large_to_travel_says_its_size_and_the_limit():
+    rng = np.random.default_rng(0)
+    first, last = (rng.standard_normal(shape).astype("float32") for shape in [(2, 6000), (6000, 700)])
+    decoder = NumpyDecoder([lambda h: h @ first, lambda h: h @ last], bernoulli_mean, (35, 20), 2)
+    pad = LatentPad(decoder)
+    assert not pad.runs_in_browser
+    # (2 + 1) * 6000 + (6000 + 1) * 700: a bias for each output travels too.
+    assert pad.reason == "the decoder has 4,218,700 weights, 16.9 MB; at most 4,000,000, 16 MB, travel to the browser."
 
 
 @pytest.mark.parametrize("step", [np.sin, lambda h: h * np.float32(2) + h[:, ::-1] ** 2])
@@ -274,7 +320,8 @@ def test_module_and_style_ship_with_the_package():
     package = pathlib.Path(vaelib.__file__).parent
     shipped = {f for pattern in project["tool"]["setuptools"]["package-data"]["vaelib"] for f in package.glob(pattern)}
     parts = [
-        package / "widgets" / "js" / name for name in ("network.js", "plane.js", "latent_pad.js", "latent_pad.css")
+        package / "widgets" / "js" / name
+        for name in ("network.js", "plane.js", "film.js", "naming.js", "latent_pad.js", "latent_pad.css")
     ]
     assert set(parts) <= shipped
     text = "".join(part.read_text("utf-8") for part in parts)

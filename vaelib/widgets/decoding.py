@@ -7,6 +7,22 @@ from vaelib.pretrained.networks import NumpyDecoder, UnsupportedDecoderError, to
 from vaelib.widgets.png import as_uint8
 
 
+class ModelDecoder:
+    """The Keras model itself as a function from codes to images, where NumPy cannot run its decoder.
+
+    Attributes:
+        reason: why NumPy cannot, a sentence.
+        latent_dim: number of latent dimensions.
+    """
+
+    def __init__(self, decoder, likelihood, reason):
+        self.decoder, self.likelihood, self.reason = decoder, likelihood, reason
+        self.latent_dim = int(decoder.inputs[0].shape[-1])
+
+    def __call__(self, z):
+        return to_numpy(self.likelihood.mean(self.decoder(z)))
+
+
 def decode_function(decode, latent_dim=None):
     """Return a function from codes to images, and the number of latent dimensions.
 
@@ -33,9 +49,8 @@ def _as_function(decode):
     if hasattr(decode, "decoder") and hasattr(decode, "likelihood"):
         try:
             decode = NumpyDecoder.from_vae(decode)
-        except UnsupportedDecoderError:  # for instance a convolution: ask the model itself, slower but never wrong
-            decoder, likelihood = decode.decoder, decode.likelihood
-            return lambda z: to_numpy(likelihood.mean(decoder(z))), int(decoder.inputs[0].shape[-1])
+        except UnsupportedDecoderError as error:  # ask the model itself, slower but never wrong
+            decode = ModelDecoder(decode.decoder, decode.likelihood, error.reason)
     if not callable(decode):
         raise ValueError(f"decode must be a VAE or a function from codes to images; received {decode!r}.")
     return decode, getattr(decode, "latent_dim", None)
