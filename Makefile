@@ -34,6 +34,11 @@ JOBS ?= 2
 BUNDLE := NODE_PATH=build/js/node_modules build/js/node_modules/.bin/esbuild vaelib/widgets/js/index.js \
 	--bundle --minify --format=esm --charset=utf8 --target=es2022 --legal-comments=eof --log-level=warning
 BUNDLED ?= vaelib/widgets/js/bundle.js
+# MiniSearch for the site's pages, as a script that works from file:// too.
+SEARCH := build/js/node_modules/.bin/esbuild build/js/node_modules/minisearch/dist/es/index.js \
+	--bundle --minify --format=iife --global-name=bundled --footer:js='window.MiniSearch = bundled.default;' \
+	--charset=utf8 --target=es2022 --log-level=warning
+SEARCHED ?= vaelib/tools/site/assets/minisearch.js
 
 define STYLE_AND_TYPES
 $(RUN) -m ruff check .
@@ -72,8 +77,10 @@ bench: $(READY) ## Time training and exploring against their peers (ARGS="--only
 outputs: $(READY) ## Run the notebooks and keep their outputs in notebooks/
 	$(RUN) -m vaelib.tools.runner save $(ARGS)
 
-widgets: build/js/.installed ## Bundle the labs' JavaScript into vaelib/widgets/js/bundle.js and bundle.css (needs Node.js)
+widgets: build/js/.installed ## Bundle the labs' JavaScript, bundle.js and bundle.css, and the site's search (needs Node.js)
 	$(BUNDLE) --outfile=$(BUNDLED)
+	$(SEARCH) --outfile=$(SEARCHED)
+	cp build/js/node_modules/minisearch/LICENSE.txt $(dir $(SEARCHED))minisearch.LICENSE.txt
 
 links: $(READY) ## Write every Binder and Colab link again from the address in vaelib/tools/links.py
 	$(RUN) -m vaelib.tools.links $(ARGS)

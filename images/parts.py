@@ -256,12 +256,14 @@ def course_map():
     for x, y, chevron in (*turns, *rows):
         p.path(chevron, stroke=SLATE, width=2.5, at=(x, y))
     for i, ((x, y), (name, question, colour)) in enumerate(zip(stops, LESSONS, strict=True)):
+        p.body.append(f'<g id="course-map-{i:02d}">')  # the site makes a link of each
         p.rect(x - 114, y - 66, 228, 140, WHITE, colour, radius=16)
         p.dot(x - 114 + 30, y - 66 + 28, 19, colour)
         p.lines(x - 114 + 30, y - 66 + 28, [f"*{i:02d}"], 16, WHITE if colour != ORANGE else INK)
         icon(p, i, x + 16, y - 28)
         p.text(x, y + 34, name, 15.5, INK, bold=True)
         p.text(x, y + 58, question, 14, SLATE)
+        p.body.append("</g>")
     for x, colour, label in (
         (84, GREEN, "start: no training"),
         (310, BLUE, "theory: NumPy and SciPy"),

@@ -4,9 +4,11 @@ import json
 import re
 from pathlib import Path
 
+import nbformat
 import pytest
 
-from vaelib.mime import CLAIM_MIME, DATA_MIME, FIGURE_MIME
+from vaelib.mime import DATA_MIME, FIGURE_MIME
+from vaelib.tools.runner.evidence import collect_evidence
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
@@ -49,7 +51,7 @@ def test_executed_in_order_without_errors_or_noise(notebook):
 
 
 def test_every_claim_held(notebook):
-    claims = outputs(notebook, CLAIM_MIME)
+    claims = collect_evidence(nbformat.read(notebook, as_version=4))["claims"]
     assert claims and all(claim["passed"] for claim in claims)
 
 

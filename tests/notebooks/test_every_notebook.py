@@ -8,7 +8,7 @@ from breaking import sources_of
 from in_process import notebook_shell
 from small_runs import CHANGED
 
-from vaelib.mime import CLAIM_MIME
+from vaelib.tools.runner.evidence import claims_of
 
 NOTEBOOKS = sorted(path.stem for path in (Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 # Cells that only train more models of a kind that others train, by a piece of their code; `make test-all` runs them.
@@ -47,7 +47,7 @@ def test_every_claim_holds(name, with_or_without_tensorflow):
             if ran.error is not None:
                 raise ran.error
             displayed += ran.displayed
-    claims = [data[CLAIM_MIME] for data in displayed if CLAIM_MIME in data]
+    claims = [claim for data in displayed for claim in claims_of(data)]
     assert claims and all(claim["passed"] for claim in claims)
     assert any("image/png" in data for data in displayed)
 

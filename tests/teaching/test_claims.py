@@ -293,11 +293,42 @@ print(captured.stdout == "" and captured.stderr == "")
     outputs, silent = done.stdout.splitlines()
     assert silent == "True"
     held, failed, figure = json.loads(outputs)
-    assert held[CLAIM_MIME] == {"text": "π", "passed": True, "difference": 0.25, "tolerance": 0.5}
+    assert held[CLAIM_MIME] == [
+        {"text": "π", "passed": True, "difference": 0.25, "tolerance": 0.5, "detail": "|difference| 0.25 ≤ 0.5"}
+    ]
     assert held["text/plain"] == "✓ π   |difference| 0.25 ≤ 0.5"
-    assert failed[CLAIM_MIME] == {"text": "no", "passed": False, "difference": 0.25, "tolerance": 0.125}
+    (claim,) = failed[CLAIM_MIME]
+    assert {**claim, "detail": ""} == {
+        "text": "no", "passed": False, "difference": 0.25, "tolerance": 0.125, "detail": ""
+    }  # fmt: skip
     assert figure[FIGURE_MIME] == {"name": "test NELBO", "value": 151.93, "unit": "nats"}
     assert figure["text/plain"] == "test NELBO: 151.93 nats"
+
+
+def test_in_a_kernel_the_claims_of_a_cell_are_one_output():
+    """It grows with each claim, and a claim that fails leaves those before it, and itself, in sight."""
+    nbclient = pytest.importorskip("nbclient")
+    from nbformat.v4 import new_code_cell, new_notebook
+
+    start = "from vaelib.teaching.claims import claim_equal, claim_true"
+    sources = [
+        "claim_equal('a < b', 1, 1)\nprint('between')\nclaim_true('second', True, 'why')\nclaim_true('third', True)",
+        "claim_true('alone', True)",
+        "claim_true('holds', True)\nclaim_equal('fails', 1, 2)",
+    ]
+    notebook = new_notebook(cells=[new_code_cell(source) for source in (start, *sources)])
+    nbclient.NotebookClient(notebook, timeout=600, allow_errors=True, kernel_name="python3").execute()
+    several, alone, failed = (cell.outputs for cell in notebook.cells[1:])
+    assert [output.output_type for output in several] == ["display_data", "stream"]
+    data = several[0].data
+    assert [claim["text"] for claim in data[CLAIM_MIME]] == ["a < b", "second", "third"]
+    assert data["text/plain"].splitlines() == ["✓ a < b   1 = 1", "✓ second   why", "✓ third"]
+    assert "<details><summary>✓ 3 of 3 hold</summary>" in data["text/html"] and "a &lt; b" in data["text/html"]
+    assert [claim["text"] for claim in alone[0].data[CLAIM_MIME]] == ["alone"]
+    assert "details" not in alone[0].data["text/html"]
+    assert [claim["passed"] for claim in failed[0].data[CLAIM_MIME]] == [True, False]
+    assert "<details open><summary>✗ 1 of 2 hold" in failed[0].data["text/html"]
+    assert failed[1].ename == "ClaimError"
 
 
 def test_claims_need_neither_keras_nor_ipython_nor_a_unicode_terminal():

@@ -18,7 +18,7 @@ import vaelib
 from vaelib.mime import CLAIM_MIME, DATA_MIME, FIGURE_MIME, LAB_MIME
 from vaelib.pretrained.networks import NumpyDecoder, bernoulli_mean
 from vaelib.tools.runner import CourseError, evidence
-from vaelib.tools.runner.evidence import hash_widgets, record_widgets
+from vaelib.tools.runner.evidence import collect_evidence, hash_widgets, record_widgets
 from vaelib.tools.site import build, build_site, find_sources
 from vaelib.tools.site.__main__ import main
 from vaelib.tools.site.outputs import SLIDERS
@@ -27,6 +27,7 @@ from vaelib.widgets.latent_pad import LatentPad
 from vaelib.widgets.png import to_png
 
 ROOT = Path(__file__).parents[2]
+SVG = "http://www.w3.org/2000/svg"
 PIXEL = base64.b64encode(to_png(np.zeros((2, 2), "uint8"), 1, False)).decode()
 TEXT = r"""# 01 · First
 
@@ -62,7 +63,7 @@ def shown(data, **metadata):
 
 def claim(text, detail, passed=True):
     line = f"{'✓' if passed else '✗'} {text}   {detail}"
-    return shown({"text/plain": line, CLAIM_MIME: {"text": text, "passed": passed}})
+    return shown({"text/plain": line, CLAIM_MIME: [{"text": text, "passed": passed, "detail": detail}]})
 
 
 def source(name, stand_in):
@@ -188,7 +189,7 @@ def test_a_whole_page(course):
             shown({"image/png": PIXEL}),
         ),
         code("print('<b>')", new_output("stream", name="stdout", text="<b> \x1b[31mred\x1b[0m\n")),
-        code("summary()", shown({"text/html": "<table><tr><td>✓</td></tr></table>", "text/plain": "table"})),
+        code("table", shown({"text/html": "<table><tr><td>✓</td></tr></table>", "text/plain": "table"})),
         code("lab.show()"),
     )
     course.write("02_second", new_markdown_cell("# 02 · Second\n\n[before](01_first.ipynb)\n\n## Here"))
@@ -207,11 +208,18 @@ def test_a_whole_page(course):
     assert ("details", {}) in page.tags and "<em>so</em>" in text
     # Outputs.
     assert re.search(r'<li class="held">.*a &lt; b.*\|difference\| 0 ≤ 1', text)
-    assert text.count('<ul class="claims"') == 1 and "<dt>NELBO</dt><dd>3.5 nats</dd>" in text
+    assert (
+        text.count('<ul class="claims"') == 1
+        and "2 of 2 hold" in page.text
+        and "<dt>NELBO</dt><dd>3.5 nats</dd>" in text
+    )
     assert "Data: digits" in page.text and "&lt;b&gt;" in text and "\x1b" not in text
     alts = page.all("img", "alt")
-    assert alts[0] == "A map" and alts[2] == 'Two "pixels"' and "Figure 1," in alts[1] and "Figure 2," in alts[3]
-    assert f"data:image/png;base64,{PIXEL}" in page.all("img", "src")
+    assert alts[1] == 'Two "pixels"' and "Figure 1." in alts[0] and "Figure 3." in alts[2]
+    # The drawn map stands in the page itself.
+    assert ("svg", {"role": "img", "aria-label": "A map", "class": "diagram", "xmlns": SVG}) in page.tags
+    (picture,) = set(page.all("img", "src"))
+    assert (site / picture).read_bytes() == base64.b64decode(PIXEL)
     assert page.text.count(SLIDERS) == 1, "the lab left nothing but this line"
     assert ("table", {}) in page.tags
     # Around the content.
@@ -234,16 +242,19 @@ def test_a_committed_notebook_of_the_course(course):
     site = course.build()
     page = Tags(site / "02_elbo.html")
     written = [o for c in content.cells if c.cell_type == "code" for o in c.outputs]
-    claims = [o for o in written if CLAIM_MIME in o.get("data", {})]
+    claims = collect_evidence(content)["claims"]
     text = (site / "02_elbo.html").read_text("utf-8")
-    assert len(claims) > 10 and text.count('<li class="held">') == len(claims)
+    # Each stands twice: below its cell, and by section at the end.
+    assert len(claims) > 10 and text.count('<li class="held">') == 2 * len(claims)
     pictures = [o for o in written if "image/png" in o.get("data", {})]
-    assert sum(src.startswith("data:") for src in page.all("img", "src")) == len(pictures) > 3
+    assert len([src for src in page.all("img", "src") if src.startswith("figures/")]) >= len(pictures) > 3
     tags = [
         number for c in content.cells if c.cell_type == "markdown" for number in re.findall(r"\\tag\{\w+\}", c.source)
     ]
     assert tags and all(tag in page.text for tag in tags)
-    assert all(page.all("img", "alt")) and "course_map.svg" in " ".join(Tags(site / "index.html").all("img", "src"))
+    assert all(page.all("img", "alt"))
+    course_map = re.search(r'<svg class="map".*?</svg>', (site / "index.html").read_text("utf-8"), re.DOTALL)[0]
+    assert re.findall(r'<a href="([^"]*)"', course_map) == ["02_elbo.html"] and "<title" not in course_map
     require_self_contained(site)
 
 
@@ -276,8 +287,8 @@ def test_explorers_bring_their_state_and_the_rest_a_picture(course):
     assert content["sources"][content["models"]["pad"]["module"]] == pad.get_state()["_esm"]
     assert base64.b64decode(content["models"]["pad"]["buffers"]["weights"]) == pad.weights != b""
     # What needs Python stands as its first picture, and says so.
-    picture = base64.b64encode(to_png(dead.image([1, 0]), 10, True)).decode()
-    assert f"data:image/png;base64,{picture}" in page.all("img", "src")
+    (picture,) = page.all("img", "src")
+    assert (site / picture).read_bytes() == to_png(dead.image([1, 0]), 10, True)
     assert "Waves & <so on>" in page.all("img", "alt") and "its decoder needs Python" in page.text
     require_self_contained(site)
 
@@ -377,8 +388,11 @@ def test_a_claim_stands_on_the_page_as_it_was_made(course):
     broken = claim("with   wide   gaps", "3 ≠ 4", passed=False)
     course.write("01_a", code("claims()", claim("a   b < c", detail), broken, claim("bare", "")))
     text = (course.build() / "01_a.html").read_text("utf-8")
+    chip, after = re.search(r"<details class=.claims-chip failed.>(.*?)</details>(.*)", text, re.DOTALL).groups()
+    assert "2 of 3 hold" in chip
+    assert re.findall(r'<li class="(\w+)">', after) == ["failed"], "what failed stands open"
     items = re.findall(
-        r'<li class="(\w+)"><span class="mark">(.)</span> <span>(.*?)</span> <span class="detail">(.*?)<', text
+        r'<li class="(\w+)"><span class="mark">(.)</span> <span>(.*?)</span> <span class="detail">(.*?)<', chip
     )
     assert items == [
         ("held", "✓", "a   b &lt; c", detail),

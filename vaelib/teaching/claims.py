@@ -1,17 +1,20 @@
 """Claims: one line that shows both sides of an equation and fails loudly when they differ.
 
-Each claim shows its line and puts a machine-readable copy beside it in the cell's output (a custom MIME
-type), so that a headless run can collect every claim into one report. Outside a notebook it prints.
+The claims of a cell fold into one line of its output ("5 of 5 hold"), with a machine-readable copy of each beside it
+(a custom MIME type), so that a headless run can collect every claim into one report. Outside a notebook each prints
+its line.
 """
 
 import html
 import math
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from vaelib.mime import CLAIM_MIME, FIGURE_MIME
+
+SUMMARY_CLASS = "vaelib-summary"  # of the table's HTML: the site lays it out by section
 
 
 class ClaimError(AssertionError):
@@ -28,7 +31,28 @@ class Claim:
     tolerance: float | None
 
 
+@dataclass(frozen=True)
+class _Line:
+    """One claim with the numbers behind it, as the reader sees it."""
+
+    claim: Claim
+    detail: str
+
+    def __str__(self):
+        return f"{_mark(self.claim.passed)} {self.claim.text}   {self.detail}".rstrip()
+
+
+@dataclass
+class _Cell:
+    """The claims of the cell that runs now, and the one output that shows them."""
+
+    number: int | None = None
+    lines: list[_Line] = field(default_factory=list)
+    display: object = None
+
+
 _claims: dict[str, Claim] = {}  # by text: a cell that runs again replaces its claims
+_cell = _Cell()
 
 
 def claim_close(text, actual, expected, *, atol=0.0, rtol=0.0):
@@ -147,7 +171,11 @@ def record_figure(name, value, unit=""):
     number = number.item()
     whole = np.asarray(value).dtype.kind in "biu"
     shown = f"{number:.0f}" if whole else f"{number:.2f}" if abs(number) >= 1 else f"{number:.4g}"
-    _show(f"{name}: {shown} {unit}".rstrip(), FIGURE_MIME, {"name": name, "value": number, "unit": unit})
+    line = f"{name}: {shown} {unit}".rstrip()
+    if _notebook() is None:
+        _print(line)
+    else:
+        _display({"text/plain": line, FIGURE_MIME: {"name": name, "value": number, "unit": unit}})
 
 
 def summary():
@@ -169,7 +197,7 @@ class Summary:
     def _rows(self):
         for claim in self.claims:
             numbers = (f"{n:.2g}" if n is not None else "–" for n in (claim.difference, claim.tolerance))
-            yield "✓" if claim.passed else "✗", claim.text, *numbers
+            yield _mark(claim.passed), claim.text, *numbers
 
     def __repr__(self):
         rows = [("", "claim", "difference", "tolerance"), *self._rows()]
@@ -180,8 +208,9 @@ class Summary:
     def _repr_html_(self):
         cells = ("".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in self._rows())
         body = "".join(f"<tr>{row}</tr>" for row in cells)
-        head = "<tr><th></th><th>claim</th><th>difference</th><th>tolerance</th></tr>"
-        return f"<table><caption>{self.headline()}</caption><thead>{head}</thead><tbody>{body}</tbody></table>"
+        head = "<tr><th>held</th><th>claim</th><th>difference</th><th>tolerance</th></tr>"
+        table = f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
+        return f'<details class="{SUMMARY_CLASS}"><summary>{self.headline()}</summary>{table}</details>'
 
 
 def _compare(text, actual, expected, absolute, relative, shown, error=None):
@@ -211,20 +240,63 @@ def _compare(text, actual, expected, absolute, relative, shown, error=None):
 def _make(claim, detail, actual, expected):
     """Remember the claim, show it, and raise when it does not hold."""
     _claims[claim.text] = claim
-    line = f"{'✓' if claim.passed else '✗'} {claim.text}   {detail}".rstrip()
-    _show(line, CLAIM_MIME, vars(claim))
+    line = _Line(claim, detail)
+    _show(line)
     if not claim.passed:
         raise ClaimError(f"{line}\n  actual:   {_abridged(actual)}\n  expected: {_abridged(expected)}")
 
 
-def _show(line, mime, data):
-    """Display the line with its machine-readable copy in a notebook; print it elsewhere."""
-    ipython = sys.modules.get("IPython")  # a kernel has it loaded; nobody else needs it
-    if ipython is not None and ipython.get_ipython() is not None:
-        from IPython.display import display
+def _show(line):
+    """Show a claim: print it, or put it into the one output that holds all claims of its cell."""
+    ipython = _notebook()
+    if ipython is None:
+        _print(str(line))
+    elif getattr(ipython, "kernel", None) is None:  # a shell whose output cannot be changed once it is there
+        _display(_folded([line]))
+    elif _cell.number != ipython.execution_count:
+        _cell.number, _cell.lines = ipython.execution_count, [line]
+        _cell.display = _display(_folded(_cell.lines), display_id=True)
+    else:
+        _cell.lines.append(line)
+        _cell.display.update(_folded(_cell.lines), raw=True)
 
-        display({"text/plain": line, mime: data}, raw=True)
-        return
+
+def _folded(lines):
+    """The claims of one cell as its output: for readers, for terminals, for machines."""
+    held = sum(line.claim.passed for line in lines)
+    items = "".join(f"<li>{_item(line)}</li>" for line in lines)
+    folded = (
+        f"<details{'' if held == len(lines) else ' open'}><summary>{_mark(held == len(lines))} "
+        f'{held} of {len(lines)} hold</summary><ul style="list-style: none; margin: 0">{items}</ul></details>'
+    )
+    return {
+        "text/plain": "\n".join(map(str, lines)),
+        "text/html": f'<div class="vaelib-claims">{folded if len(lines) > 1 else _item(lines[0])}</div>',
+        CLAIM_MIME: [{**vars(line.claim), "detail": line.detail} for line in lines],
+    }
+
+
+def _item(line):
+    return f"{_mark(line.claim.passed)} {html.escape(line.claim.text)} <small>{html.escape(line.detail)}</small>"
+
+
+def _mark(passed):
+    return "✓" if passed else "✗"
+
+
+def _notebook():
+    """The IPython shell that this runs in, None elsewhere."""
+    ipython = sys.modules.get("IPython")  # a kernel has it loaded; nobody else needs it
+    return ipython and ipython.get_ipython()
+
+
+def _display(data, **options):
+    from IPython.display import display
+
+    return display(data, raw=True, **options)
+
+
+def _print(line):
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     print(line.encode(encoding, "replace").decode(encoding))  # a terminal without ✓ is no reason to fail
 

@@ -22,8 +22,10 @@ def collect_evidence(notebook: nbformat.NotebookNode) -> dict[str, Any]:
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
             copies = output.get("data", {})
-            if CLAIM_MIME in copies:
-                claims.append({k: copies[CLAIM_MIME].get(k) for k in ("text", "passed", "difference", "tolerance")})
+            claims += [
+                {key: claim.get(key) for key in ("text", "passed", "difference", "tolerance")}
+                for claim in claims_of(copies)
+            ]
             if FIGURE_MIME in copies:
                 figure = copies[FIGURE_MIME]
                 figures[figure["name"]], units[figure["name"]] = figure["value"], figure.get("unit", "")
@@ -31,6 +33,12 @@ def collect_evidence(notebook: nbformat.NotebookNode) -> dict[str, Any]:
                 source = {key: copies[DATA_MIME].get(key) for key in ("name", "origin", "stand_in")}
                 data += [source] if source not in data else []
     return {"data": data, "claims": claims, "figures": figures, "units": units}
+
+
+def claims_of(data: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the claims in the data of one output: all of its cell, or one alone, as an earlier run wrote it."""
+    claims = data.get(CLAIM_MIME, [])
+    return claims if isinstance(claims, list) else [claims]
 
 
 def hash_widgets() -> str:

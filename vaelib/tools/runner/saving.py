@@ -30,7 +30,7 @@ def refusal(result: dict[str, Any], allow_stand_in: bool = False) -> str | None:
 def save_outputs(path: str | os.PathLike, executed: str | os.PathLike) -> None:
     """Write the outputs of an executed copy, run with default parameters, into the notebook itself.
 
-    Sources, cell ids and metadata stay as they are. Execution counts run from 1; widgets leave no
+    Sources, cell ids and metadata stay as they are. Execution counts run from 1. Widgets leave no
     output, for a page without a kernel cannot show them; of a lab everything but the widget's own view stays.
 
     Raises:

@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sources = find_sources(options.notebooks, (options.course, RUNS))
         failed = _run([s for s in sources if s.executed is None and (s.needs_run or options.run == "all")], options.run)
         sources = find_sources(options.notebooks, (options.course, RUNS))
-        pages = build_site(sources, options.output, images=options.notebooks.parent / "images")
+        pages = build_site(sources, options.output, images=options.notebooks.parent / "images", lite=options.lite)
     except CourseError as error:
         print(error, file=sys.stderr)
         return 2
@@ -54,6 +54,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--output", type=Path, default=Path("build/site"), metavar="DIR", help="the pages; default: %(default)s"
     )
+    parser.add_argument(
+        "--lite", type=Path, default=Path("build/lite"), metavar="DIR",
+        help="lessons that run in the browser, from `make lite`: pages link to those; default: %(default)s",
+    )  # fmt: skip
     parser.add_argument(
         "--run", choices=("needed", "all", "none"), default="needed",
         help=f"which notebooks without a fitting copy to run first, into {RUNS}: those whose page needs one, for its "

@@ -1,7 +1,9 @@
 """Write the site: the pages, their style and scripts, MathJax, and the images they use."""
 
+import html
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,19 +12,26 @@ from typing import Any
 import jinja2
 
 import vaelib
-from vaelib.tools.links import REPOSITORY
+from vaelib.tools.links import REPOSITORY, binder_link, colab_link
 from vaelib.tools.runner.notebooks import CourseError
+from vaelib.tools.site.dark import both_themes
+from vaelib.tools.site.glossary import Term, link_first_uses, read_glossary
 from vaelib.tools.site.mathjax import copy_mathjax
 from vaelib.tools.site.page import Page, render_page
+from vaelib.tools.site.search import entries, index_script
 from vaelib.tools.site.sources import Source
 
 HERE = Path(__file__).parent
 MAP = "course_map.svg"
+FRONT = "08_faces"  # the lesson whose first explorer is alive on the front page
 LABS = Path(vaelib.__file__).parent / "widgets" / "js"
 
 
 def build_site(
-    sources: Sequence[Source], output: str | os.PathLike, images: str | os.PathLike = "images"
+    sources: Sequence[Source],
+    output: str | os.PathLike,
+    images: str | os.PathLike = "images",
+    lite: str | os.PathLike | None = None,
 ) -> list[Page]:
     """Write the whole site into a folder; what an earlier build left there goes.
 
@@ -30,6 +39,7 @@ def build_site(
         sources: list of Source, in the order of the course.
         output: folder of the site. A folder that holds anything but a site is refused.
         images: folder of the drawn diagrams.
+        lite: folder of the JupyterLite site, where there is one: pages link to the lessons that run there.
 
     Returns:
         list of Page, in the order of the course.
@@ -43,17 +53,27 @@ def build_site(
     names = [source.notebook.name for source in sources]
     pages = [render_page(source, names) for source in sources]
     wanted = _wanted_images(pages, images)
+    terms = read_glossary()
+    found = [entry for page in pages for entry in entries(page.name, page.title, page.body)]
+    for page in pages:
+        page.body = _inline_diagrams(link_first_uses(page.body, terms, page.name), images)
     if output.exists():
         shutil.rmtree(output)
-    (output / "images").mkdir(parents=True)
+    for folder in ("images", "figures"):
+        (output / folder).mkdir(parents=True)
     for name in wanted:
         (output / "images" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(images / name, output / "images" / name)
+    for page in pages:
+        for name, content in page.files.items():
+            (output / "figures" / name).write_bytes(content)
     shutil.copytree(HERE / "assets", output / "assets")
+    (output / "assets" / "search-index.js").write_text(index_script(found), encoding="utf-8")
     if any(page.has_labs for page in pages):
         _copy_labs(output / "assets")
     copy_mathjax(output / "assets" / "mathjax")
-    _write_pages(pages, output, MAP if MAP in wanted else None)
+    course_map = _course_map(images / MAP, names) if MAP in wanted else ""
+    _write_pages(pages, output, course_map, [term for term in terms if term.used], _in_lite(lite, output, names))
     return pages
 
 
@@ -75,18 +95,63 @@ def _wanted_images(pages: Iterable[Page], images: Path) -> set[str]:
     return wanted
 
 
-def _write_pages(pages: Sequence[Page], output: Path, course_map: str | None) -> None:
+def _inline_diagrams(body: str, images: Path) -> str:
+    """Put drawn diagrams into the page itself, where their colours follow its theme."""
+
+    def inline(match: re.Match) -> str:
+        # The alt text of the page takes the place of the drawing's own title and description.
+        attributes = f'<svg role="img" aria-label="{match[2]}" class="diagram"'
+        return _themed(images / html.unescape(match[1]).replace("%20", " "), attributes)
+
+    return re.sub(r'<img src="images/([^"]+\.svg)" alt="([^"]*)"[^>]*>', inline, body)
+
+
+def _course_map(path: Path, names: Sequence[str]) -> str:
+    """The map of the course, whose lessons are links."""
+    drawing = _themed(path, '<svg class="map" aria-label="The map of the course"')
+    for name in names:
+        number = name.split("_")[0]
+        drawing = re.sub(
+            rf'<g id="course-map-{number}">(.*?)</g>', rf'<a href="{name}.html">\1</a>', drawing, flags=re.DOTALL
+        )
+    return drawing
+
+
+def _themed(path: Path, start: str) -> str:
+    drawing = path.read_text("utf-8")
+    drawing = re.sub(r"<(title|desc)\b.*?</\1>\n?", "", drawing, flags=re.DOTALL)
+    drawing = re.sub(r' (role|aria-labelledby)="[^"]*"', "", drawing, count=2)
+    return both_themes(drawing.strip().replace("<svg", start, 1))
+
+
+def _in_lite(lite: str | os.PathLike | None, output: Path, names: Iterable[str]) -> dict[str, str]:
+    """Address in the JupyterLite site of each lesson that it holds."""
+    if lite is None or not Path(lite).is_dir():
+        return {}
+    held = {
+        path.stem: path.relative_to(Path(lite) / "files").as_posix() for path in Path(lite).rglob("files/**/*.ipynb")
+    }
+    start = Path(os.path.relpath(lite, output)).as_posix()
+    return {name: f"{start}/lab/index.html?path={held[name]}" for name in names if name in held}
+
+
+def _write_pages(
+    pages: Sequence[Page], output: Path, course_map: str, terms: Sequence[Term], lite: dict[str, str]
+) -> None:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE / "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    around: dict[str, Any] = {
-        "pages": pages,
-        "repository": "" if REPOSITORY.endswith("OWNER/REPOSITORY") else REPOSITORY,
-    }
+    public = not REPOSITORY.endswith("OWNER/REPOSITORY")
+    around: dict[str, Any] = {"pages": pages, "repository": REPOSITORY if public else "", "terms": terms}
     for i, page in enumerate(pages):
         neighbours = {"before": pages[i - 1] if i else None, "after": pages[i + 1] if i + 1 < len(pages) else None}
-        _write(environment, "lesson.html", output / f"{page.name}.html", page=page, **neighbours, **around)
-    _write(environment, "index.html", output / "index.html", page=None, map=course_map, **around)
+        path = f"notebooks/{page.name}.ipynb"
+        runs = {"Binder": binder_link(path), "Colab": colab_link(path)} if public else {}
+        values = {"page": page, "runs": runs, "lite": lite.get(page.name), **neighbours, **around}
+        _write(environment, "lesson.html", output / f"{page.name}.html", **values)
+    front = next((page for page in pages if page.name == FRONT), None)
+    _write(environment, "index.html", output / "index.html", page=None, front=front, map=course_map, **around)
+    _write(environment, "glossary.html", output / "glossary.html", page=None, **around)
 
 
 def _write(environment: jinja2.Environment, template: str, path: Path, **values: Any) -> None:

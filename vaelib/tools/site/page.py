@@ -9,8 +9,11 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
+from vaelib.tools.folding import is_folded
 from vaelib.tools.runner.notebooks import Notebook
-from vaelib.tools.site.outputs import group, number_figures, render_output, sliders_note
+from vaelib.tools.site.figures import Figures
+from vaelib.tools.site.outputs import Outputs, lines
+from vaelib.tools.site.search import plain
 from vaelib.tools.site.sources import Source, is_stripped_widget
 from vaelib.tools.site.text import find_sections, render_text
 from vaelib.tools.site.widgets import PageWidgets
@@ -28,7 +31,9 @@ class Page:
         body: the cells, as HTML.
         sections: list of (anchor, text) of the second-level headings.
         images: file names used from the folder images/.
+        files: pictures of the page, content by file name.
         widgets: JSON with the state of the page's explorers; empty where there are none.
+        first_widget: (id, JSON) of the first of them; None where there are none.
         has_labs: whether labs stand on it, whose code is that of the bundle.
     """
 
@@ -39,8 +44,15 @@ class Page:
     body: str = ""
     sections: list[tuple[str, str]] = field(default_factory=list)
     images: set[str] = field(default_factory=set)
+    files: dict[str, bytes] = field(default_factory=dict)
     widgets: str = ""
+    first_widget: tuple[str, str] | None = None
     has_labs: bool = False
+
+    @property
+    def description(self) -> str:
+        """The purpose as plain text, for the page's head."""
+        return plain(re.sub(r"[*`]", "", self.purpose))
 
 
 def render_page(source: Source, names: Collection[str]) -> Page:
@@ -51,29 +63,31 @@ def render_page(source: Source, names: Collection[str]) -> Page:
         names: names of all notebooks of the course: links to them become links between pages.
     """
     page = Page(source.notebook.name, source.notebook.title)
-    widgets, figures = PageWidgets(source.content), 0
+    outputs = Outputs(PageWidgets(source.content), Figures(page.name, page.files), page.title)
     parts = []
     for cell in source.content.cells:
         if cell.cell_type == "markdown":
             text, images = render_text(cell, names)
             page.images |= images
-            page.sections += find_sections(text)
+            sections = find_sections(text)
+            page.sections += sections
+            outputs.section = sections[-1][1] if sections else outputs.section
             parts.append(f'<section class="text">\n{text}\n</section>')
         elif cell.cell_type == "code" and cell.source.strip():
-            shown = [part for output in cell.outputs if (part := render_output(output, widgets))]
-            if source.executed is None and is_stripped_widget(cell):
-                shown.append(sliders_note())
-            outputs, figures = number_figures(group(shown), figures)
-            parts.append(_code_cell(cell, outputs))
+            moves_elsewhere = source.executed is None and is_stripped_widget(cell)
+            parts.append(_code_cell(cell, outputs.render(cell, moves_elsewhere)))
     page.body = "\n".join(parts)
-    page.widgets, page.has_labs = widgets.as_json(), widgets.has_labs
+    widgets = outputs.widgets
+    page.widgets, page.first_widget, page.has_labs = widgets.as_json(), widgets.first(), widgets.has_labs
     page.purpose, page.effort = _about(source.notebook)
     return page
 
 
 def _code_cell(cell: NotebookNode, outputs: str) -> str:
     code = highlight(cell.source, PythonLexer(), HtmlFormatter(cssclass="code"))
-    code = code.replace("<pre>", '<pre tabindex="0" aria-label="Python code">', 1)
+    code = re.sub(r"(<pre><span></span>)(.*)\n(</pre>)", lambda m: m[1] + lines(m[2]) + m[3], code, flags=re.DOTALL)
+    if is_folded(cell):
+        code = f'<details class="check"><summary>the check</summary>{code}</details>'
     shown = f'<div class="output">\n{outputs}\n</div>\n' if outputs else ""
     return f'<div class="cell">\n{code}{shown}</div>'
 

@@ -9,6 +9,8 @@ import nbformat
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from vaelib.tools.links import REPOSITORY
+from vaelib.tools.site.outputs import lines
+from vaelib.tools.site.tables import prepare_tables
 
 # A link with the separator before it; a badge is a link around an image.
 _LINK = re.compile(r"(?:\s*·\s*)?\[(?:!\[[^\]]*\]\([^)]*\)|[^\]])*\]\(([^)]*)\)")
@@ -31,7 +33,11 @@ def render_text(cell: nbformat.NotebookNode, names: Collection[str]) -> tuple[st
     text = _LINK.sub(lambda m: "" if hide and placeholder in m[1] else m[0], cell.source)
     renderer = IPythonRenderer(escape=False, attachments=cell.get("attachments", {}))
     rendered = MarkdownWithMath(renderer=renderer).render(text)
+    rendered = prepare_tables(rendered)
     rendered = rendered.replace("<table>", '<div class="wide"><table>').replace("</table>", "</table></div>")
+    rendered = re.sub(
+        r"(<pre><code[^>]*>)(.*?)\n?(</code></pre>)", lambda m: m[1] + lines(m[2]) + m[3], rendered, flags=re.DOTALL
+    )
     rendered = rendered.replace('class="anchor-link"', 'class="anchor-link" aria-label="Link to this section"')
     images: set[str] = set()
 

@@ -65,9 +65,19 @@ class PageWidgets:
 
     def as_json(self) -> str:
         """Return the state of all mounted widgets for a <script> of the page; empty when there are none."""
+        return self._json(self._shown) if self._shown else ""
+
+    def first(self) -> tuple[str, str] | None:
+        """Return the id of the first mounted widget, and the JSON of `as_json` with that one alone; None for none."""
         if not self._shown:
-            return ""
-        text = json.dumps({"models": self._shown, "sources": self._sources}, ensure_ascii=False)
+            return None
+        name = next(iter(self._shown))
+        return name, self._json({name: self._shown[name]})
+
+    def _json(self, models: dict[str, dict[str, Any]]) -> str:
+        used = {model[key] for model in models.values() for key in ("module", "style")}
+        sources = [text if i in used else "" for i, text in enumerate(self._sources)]
+        text = json.dumps({"models": models, "sources": sources}, ensure_ascii=False)
         return text.replace("<", "\\u003c")  # the text may hold </script>
 
     def _source(self, text: str) -> int:

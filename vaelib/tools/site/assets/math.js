@@ -5,7 +5,7 @@ window.MathJax = {
   menuSettings: { zoom: "None" },
   tex2jax: { inlineMath: [["$", "$"]], displayMath: [["$$", "$$"]], processEscapes: true, ignoreClass: "code|output" },
   "HTML-CSS": {
-    availableFonts: [], webFont: "STIX-Web", imageFont: null, scale: 92, linebreaks: { automatic: true }, EqnChunk: 1000,
+    availableFonts: [], webFont: "STIX-Web", imageFont: null, scale: 92, EqnChunk: 1000,
   },
   // An error is shown as an error, not as raw TeX: the tests look for it.
   TeX: { noErrors: { disabled: true }, noUndefined: { disabled: true } },
@@ -36,6 +36,9 @@ window.MathJax = {
         return face;
       };
     });
-    MathJax.Hub.Register.StartupHook("End", () => document.documentElement.classList.add("math-done"));
+    MathJax.Hub.Register.StartupHook("End", () => {
+      window.fitPage(); // formulas have their width only now
+      document.documentElement.classList.add("math-done");
+    });
   },
 };
