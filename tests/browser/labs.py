@@ -2,13 +2,46 @@
 
 import numpy as np
 
+from vaelib.theory.autoencoders import Autoencoder, VariationalAutoencoder
 from vaelib.theory.toy_models import BernoulliLatent, LinearGaussian
 from vaelib.widgets.derivation_lab import DerivationLab
 from vaelib.widgets.elbo_lab import ElboLab
+from vaelib.widgets.gradient_lab import GradientLab
+from vaelib.widgets.gradient_race import GradientRace
+from vaelib.widgets.kl_lab import KlLab
+from vaelib.widgets.kl_map_lab import KlMapLab
+from vaelib.widgets.latent_codes_lab import LatentCodesLab
+from vaelib.widgets.predict import PredictChoice, PredictCurve, PredictPlace
+from vaelib.widgets.regression_lab import RegressionLab
+
+X = np.linspace(-2, 2, 41)
+RNG = np.random.default_rng(0)
+FEATURES = RNG.normal(size=(100, 2)) @ np.array([[1.0, 0.8], [0.0, 0.4]])
+LABELS = (FEATURES.sum(axis=1) + RNG.logistic(size=100) > 0).astype(int)
+
+
+def small_latent_codes():
+    """An autoencoder and a VAE, hardly trained, of digits of three pixels by two."""
+    x = np.random.default_rng(0).integers(0, 17, (60, 6)) / 16
+    models = {}
+    for name, model in {"autoencoder": Autoencoder, "VAE": VariationalAutoencoder}.items():
+        models[name] = model(6, 5, 2, np.random.default_rng(1))
+        models[name].fit(x, 20, 20, 0.05, np.random.default_rng(2))
+    return LatentCodesLab(models, x, np.arange(60) % 10, (3, 2))
+
 
 LABS = {
+    "kl": KlLab,
+    "kl_map": KlMapLab,
     "derivation": lambda: DerivationLab(LinearGaussian(1.2, 0.5, 0.8), [2.5]),
+    "gradient": GradientLab,
+    "gradient_race": GradientRace,
+    "latent_codes": small_latent_codes,
+    "predict_choice": lambda: PredictChoice("How many?", ["two", "four"], "four", "Twice two."),
+    "predict_curve": lambda: PredictCurve("How does it bend?", X, X**2, (-1.0, 5.0), "x", "f(x)", because="A square."),
+    "predict_place": lambda: PredictPlace("How deep?", 0.083, 0.0, 1.0, "smallest gap", because="It is flat."),
     "elbo_linear": lambda: ElboLab(LinearGaussian(1.2, 0.5, 0.8), [2.5]),
+    "regression": lambda: RegressionLab(FEATURES, LABELS, ["one", "two"]),
     "elbo_bernoulli": lambda: ElboLab(BernoulliLatent([2.0, 1.0], [-0.5, 0.5]), [1.0, 1.0]),
 }
 

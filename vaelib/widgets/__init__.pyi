@@ -2,8 +2,12 @@ from .controls import Menu as Menu
 from .controls import Slider as Slider
 from .controls import Toggle as Toggle
 from .draw_digit import DrawDigit as DrawDigit
+from .epoch_scrubber import EpochScrubber as EpochScrubber
 from .lab import Lab as Lab
 from .latent_pad import LatentPad as LatentPad
 from .png import to_png as to_png
+from .predict import PredictChoice as PredictChoice
+from .predict import PredictCurve as PredictCurve
+from .predict import PredictPlace as PredictPlace
 from .sliders import LatentSliders as LatentSliders
 from .sliders import latent_sliders as latent_sliders

@@ -16,6 +16,7 @@ class Slider:
         step: the grid that dragging snaps to.
         start: the value at first, and after a reset.
         key: how far an arrow key moves; one step by default.
+        hidden: no row of its own below the picture, which has handles for it.
 
     Raises:
         ValueError: the numbers do not fit together.
@@ -27,6 +28,7 @@ class Slider:
     step: float
     start: float
     key: float | None = None
+    hidden: bool = False
 
     def __post_init__(self):
         numbers = (self.low, self.high, self.step, self.start)
@@ -54,7 +56,14 @@ class Slider:
     def spec(self, name):
         """Return what the browser needs, as JSON."""
         numbers = {key: getattr(self, key) for key in ("low", "high", "step", "start")}
-        return {"kind": "slider", "name": name, "label": self.label, **numbers, "key": self.key or self.step}
+        return {
+            "kind": "slider",
+            "name": name,
+            "label": self.label,
+            **numbers,
+            "key": self.key or self.step,
+            "hidden": self.hidden,
+        }
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,7 @@ class Menu:
         label: what is chosen, in words.
         options: the texts, each once.
         start: the one chosen at first; the first by default.
+        hidden: as for a slider.
 
     Raises:
         ValueError: no options, one twice, or a start that is none of them.
@@ -73,6 +83,7 @@ class Menu:
     label: str
     options: tuple[str, ...]
     start: str | None = None
+    hidden: bool = False
 
     def __post_init__(self):
         object.__setattr__(self, "options", tuple(self.options))
@@ -94,7 +105,8 @@ class Menu:
     def spec(self, name):
         """Return what the browser needs, as JSON."""
         options = list(self.options)
-        return {"kind": "menu", "name": name, "label": self.label, "options": options, "start": self.start}
+        about = {"label": self.label, "options": options, "start": self.start, "hidden": self.hidden}
+        return {"kind": "menu", "name": name, **about}
 
 
 @dataclass(frozen=True)
@@ -104,10 +116,12 @@ class Toggle:
     Args:
         label: what is on when it is True, in words.
         start: the value at first.
+        hidden: as for a slider.
     """
 
     label: str
     start: bool = False
+    hidden: bool = False
 
     def check(self, name, value):
         """Return the value as a bool, or raise ValueError."""
@@ -121,7 +135,7 @@ class Toggle:
 
     def spec(self, name):
         """Return what the browser needs, as JSON."""
-        return {"kind": "toggle", "name": name, "label": self.label, "start": self.start}
+        return {"kind": "toggle", "name": name, "label": self.label, "start": self.start, "hidden": self.hidden}
 
 
 def _is_finite(value):

@@ -20,4 +20,7 @@ export function numbers(kind, spec, values) {
   return lab.numbers(lab.prepare ? lab.prepare(spec.data) : spec.data, values, {});
 }
 
+/** The modules themselves, for tests of what they compute beside their numbers. */
+export { labs };
+
 export default { render };

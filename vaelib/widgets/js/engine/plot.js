@@ -9,6 +9,8 @@ import { fixed, html, paint, svg } from "./elements.js";
 const MARGIN = { top: 12, right: 14, bottom: 40, left: 46 };
 const GRAB = 20; // radius of the place where a handle can be grabbed, CSS pixels: fingers are wide
 
+// A page loads one copy of this module for each of its labs: a count alone would give two of them one name.
+const family = Math.random().toString(36).slice(2);
 let plots = 0;
 
 export class Plot {
@@ -17,7 +19,8 @@ export class Plot {
    * @param options  x, y: [low, high] of the axes; xLabel, yLabel, title: texts; alt: what the picture shows; height;
    *                 share of the row's width, and least, the width below which it moves to a row of its own;
    *                 xScale, yScale: "linear" or "log"; xTicks, yTicks: a number of ticks or their places;
-   *                 xNames, yNames: texts in place of the ticks' numbers, by place; equal: one unit is as long up as across
+   *                 xNames, yNames: texts in place of the ticks' numbers, by place; equal: one unit is as long up as across;
+   *                 bare: no axes
    */
   constructor(stage, width, height, options) {
     const { x, y, title, xLabel, yLabel } = options;
@@ -25,6 +28,7 @@ export class Plot {
     const bottom = xLabel || options.xTicks !== 0 ? MARGIN.bottom - (xLabel ? 0 : 14) : 12;
     const left = yLabel || options.yTicks !== 0 ? MARGIN.left + (yLabel ? 12 : 0) + (options.roomLeft ?? 0) : 12;
     this.stage = stage;
+    this.options = options;
     this.box = { left, top, right: width - MARGIN.right, bottom: height - bottom };
     if (options.equal) this.square(x, y);
     const kind = { linear: scaleLinear, log: scaleLog };
@@ -35,7 +39,7 @@ export class Plot {
     this.node = svg(cell, "svg", {
       class: "plot", width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": options.alt ?? title,
     });
-    const id = `vaelib-clip-${++plots}`;
+    const id = `vaelib-clip-${family}-${++plots}`;
     const clip = svg(svg(this.node, "defs"), "clipPath", { id });
     svg(clip, "rect", this.rect());
     this.ground = svg(this.node, "g");
@@ -49,6 +53,15 @@ export class Plot {
     return { x: left - pad, y: top - pad, width: Math.max(0, right - left) + 2 * pad, height: Math.max(0, bottom - top) + 2 * pad };
   }
 
+  /** Give the y axis another range; what is drawn after this follows it. */
+  rangeY(low, high) {
+    const [was, wasHigh] = this.y.domain();
+    if (low === was && high === wasHigh) return;
+    this.y.domain([low, high]);
+    this.ground.querySelector(".axes").remove();
+    this.axes(this.options);
+  }
+
   /** Shrink the box so that one unit is as long up as across. */
   square([x0, x1], [y0, y1]) {
     const { left, top, right, bottom } = this.box;
@@ -57,7 +70,8 @@ export class Plot {
     this.box.bottom = top + unit * (y1 - y0);
   }
 
-  axes({ xLabel, yLabel, xTicks, yTicks, xNames, yNames, xScale, yScale }) {
+  axes({ xLabel, yLabel, xTicks, yTicks, xNames, yNames, xScale, yScale, bare }) {
+    if (bare) return;
     const { left, top, right, bottom } = this.box;
     const g = svg(this.ground, "g", { class: "axes", "aria-hidden": "true" });
     svg(g, "path", { d: `M${left},${top}V${bottom}H${right}` });
@@ -86,20 +100,22 @@ export class Plot {
   /** A curve through (xs[i], ys[i]); where y is not finite it breaks. */
   curve({ colour, width = 2, dash = "" }) {
     const path = svg(this.marks, "path", { class: "curve", stroke: paint(colour), "stroke-width": width, "stroke-dasharray": dash });
-    return (xs, ys) => {
+    const draw = (xs, ys) => {
       const shape = line().defined(Number.isFinite).x((_, i) => this.x(xs[i])).y((y) => this.y(y));
       path.setAttribute("d", shape(ys) ?? "");
     };
+    return Object.assign(draw, { node: path });
   }
 
   /** The area between a curve and another one, or a number. */
   area({ colour, opacity = 0.25 }) {
     const path = svg(this.marks, "path", { fill: paint(colour), "fill-opacity": opacity });
-    return (xs, ys, floor = 0) => {
+    const draw = (xs, ys, floor = 0) => {
       const low = (i) => this.y(typeof floor === "number" ? floor : floor[i]);
       const shape = area().defined(Number.isFinite).x((_, i) => this.x(xs[i])).y0((_, i) => low(i)).y1((y) => this.y(y));
       path.setAttribute("d", shape(ys) ?? "");
     };
+    return Object.assign(draw, { node: path });
   }
 
   /** A rectangle from (x0, y0) to (x1, y1), in the units of the axes. */
@@ -127,12 +143,13 @@ export class Plot {
   rule({ colour, axis = "x", width = 1.5, dash = "" }) {
     const path = svg(this.marks, "path", { class: "curve", stroke: paint(colour), "stroke-width": width, "stroke-dasharray": dash });
     const { left, top, right, bottom } = this.box;
-    return (place) => path.setAttribute("d", axis === "x" ? `M${this.x(place)},${top}V${bottom}` : `M${left},${this.y(place)}H${right}`);
+    const draw = (place) => path.setAttribute("d", axis === "x" ? `M${this.x(place)},${top}V${bottom}` : `M${left},${this.y(place)}H${right}`);
+    return Object.assign(draw, { node: path });
   }
 
   /** An arrow from (x0, y0) to (x1, y1); one too short for its head is not drawn. */
   arrow({ colour, width = 2, head = 9 }) {
-    const path = svg(this.marks, "path", { class: "curve", stroke: paint(colour), "stroke-width": width, fill: paint(colour) });
+    const path = svg(this.marks, "path", { stroke: paint(colour), "stroke-width": width, fill: paint(colour), "stroke-linejoin": "round" });
     return (x0, y0, x1, y1) => {
       const [ax, ay, bx, by] = [this.x(x0), this.y(y0), this.x(x1), this.y(y1)];
       const length = Math.hypot(bx - ax, by - ay);
@@ -144,16 +161,19 @@ export class Plot {
     };
   }
 
-  /** Contours of a grid: values[row * xs.length + column] at (xs[column], ys[row]), both evenly spaced, both rising. */
+  /**
+   * Contours of a grid: values[row * xs.length + column] at (xs[column], ys[row]), both evenly spaced, both rising. The
+   * drawing function takes as many other levels where they change.
+   */
   contour({ colour, levels, width = 1, filled = false, opacity = 1 }) {
-    const g = svg(this.marks, "g", filled ? { fill: paint(colour), "fill-opacity": opacity } : { class: "curve", stroke: paint(colour), "stroke-width": width });
+    const g = svg(this.marks, "g", filled ? { fill: paint(colour), "fill-opacity": opacity } : { class: "curve", stroke: paint(colour), "stroke-width": width, "stroke-opacity": opacity });
     const paths = levels.map(() => svg(g, "path"));
-    return (xs, ys, values) => {
+    return (xs, ys, values, now = levels) => {
       const shape = contours().size([xs.length, ys.length]);
       const [dx, dy] = [xs[1] - xs[0], ys[1] - ys[0]];
       // d3 puts the first cell's middle at ½.
       const place = ([i, j]) => `${this.x(xs[0] + (i - 0.5) * dx).toFixed(2)},${this.y(ys[0] + (j - 0.5) * dy).toFixed(2)}`;
-      levels.forEach((level, k) => {
+      now.forEach((level, k) => {
         const rings = shape.contour(values, level).coordinates.flat();
         paths[k].setAttribute("d", rings.map((ring) => `M${ring.map(place).join("L")}Z`).join(""));
       });
@@ -200,11 +220,12 @@ export class Plot {
    * A handle to drag, with the mouse, a finger or the arrow keys.
    *
    * @param options  label: what it is, for screen readers; colour; moves: { across, up }, the controls that the arrow
-   *                 keys move; drag: function from (x, y) in the axes' units to the controls' new values;
+   *                 keys move; turned: those of them that fall where the handle rises;
+   *                 drag: function from (x, y) in the axes' units to the controls' new values;
    *                 cursor: "ew-resize" and the like; shape: "circle" or "none" (only the place to grab, on hover a ring)
    * @returns function (x, y) that puts it at a place
    */
-  handle({ label, colour, moves, drag, cursor = "grab", radius = 7 }) {
+  handle({ label, colour, moves, turned = [], drag, cursor = "grab", radius = 7 }) {
     const { stage } = this;
     const node = svg(this.front, "g", {
       class: "handle", tabindex: 0, role: "slider", "aria-label": label, style: `cursor: ${cursor}; color: ${paint(colour)}`,
@@ -239,7 +260,7 @@ export class Plot {
       // A handle with one control listens to all four keys.
       const name = moves[direction] ?? moves[direction === "up" ? "across" : "up"];
       event.preventDefault(); // the page would scroll
-      stage.nudge(name, sign, event.shiftKey);
+      stage.nudge(name, turned.includes(name) ? -sign : sign, event.shiftKey);
     });
     stage.announce(node, Object.values(moves));
     return (x, y) => {
@@ -251,8 +272,23 @@ export class Plot {
     };
   }
 
-  /** Call text(x, y) where the pointer is, and show what it returns under the pictures, with a line at x. */
-  hover(text) {
+  /** Call action(x, y) while the pointer is pressed over the picture: the whole of it is a thing to draw on. */
+  press(action) {
+    this.node.style.touchAction = "none";
+    const at = (event) => {
+      const from = this.node.getBoundingClientRect();
+      action(this.x.invert(event.clientX - from.left), this.y.invert(event.clientY - from.top));
+    };
+    this.stage.onPicture(this.node, "pointerdown", (event) => {
+      if (event.button !== 0 || event.target.closest(".handle")) return;
+      this.node.setPointerCapture(event.pointerId);
+      at(event);
+    });
+    this.stage.onPicture(this.node, "pointermove", (event) => this.node.hasPointerCapture(event.pointerId) && at(event));
+  }
+
+  /** Call text(x, y) where the pointer is, and show what it returns under the pictures, with a line at x; a cross on a plane. */
+  hover(text, { plane = false } = {}) {
     const line = svg(this.front, "path", { class: "cursor" });
     const { left, top, right, bottom } = this.box;
     const leave = () => {
@@ -264,7 +300,7 @@ export class Plot {
       const across = event.clientX - from.left;
       const up = event.clientY - from.top;
       if (across < left || across > right || up < top || up > bottom) return leave();
-      line.setAttribute("d", `M${across},${top}V${bottom}`);
+      line.setAttribute("d", `M${across},${top}V${bottom}` + (plane ? `M${left},${up}H${right}` : ""));
       this.stage.whisper(text(this.x.invert(across), this.y.invert(up)));
     });
     this.stage.onPicture(this.node, "pointerleave", leave);

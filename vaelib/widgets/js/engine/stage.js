@@ -16,8 +16,9 @@ export class Stage {
    *               prepare(data)                    optional: what is computed once from Python's data
    *               numbers(ready, values, memory)   everything that the picture shows, equal to Python's
    *               draw(stage, ready)               makes the plots; returns function (now, values) that moves them
-   *               readout(now, values, memory)     the numbers as lines of text
+   *               readout(now, values, memory, ready)   the numbers as lines of text
    *               begin(memory, ready), buttons(stage, ready)   optional: what it keeps beside its values; its buttons
+   *               frozen(values)                   optional: whether the reader may change nothing now
    * @param model  the widget's model: spec with controls, data and alt; values by the controls' names
    */
   constructor(lab, model, el) {
@@ -28,10 +29,10 @@ export class Stage {
     keepKeys((...args) => this.on(...args), this.root);
     this.picture = html(this.root, "div", { class: "picture" });
     this.key = html(this.root, "div", { class: "key" });
-    this.hovered = html(this.root, "div", { class: "hovered", "aria-hidden": "true" });
+    this.hovered = html(this.root, "div", { class: "hovered", "aria-hidden": "true", hidden: "" });
     this.readout = html(this.root, "div", { class: "readout" });
     const panel = html(this.root, "div", { class: "controls" });
-    this.show = controls.map((control) => addControl(panel, control, this));
+    this.show = controls.map((control) => (control.hidden ? () => {} : addControl(panel, control, this)));
     this.buttons = html(this.root, "div", { class: "buttons" });
     this.status = html(this.root, "div", { class: "status", role: "status" });
     this.spoken = html(this.root, "div", { class: "spoken", "aria-live": "polite" });
@@ -40,7 +41,7 @@ export class Stage {
     this.memory = {}; // what a lab keeps beside its values: noise drawn, steps done
     lab.begin?.(this.memory, this.ready);
     lab.buttons?.(this, this.ready);
-    if (controls.length) this.button("Reset", () => this.reset());
+    if (controls.length) this.button(lab.resetText ?? "Reset", () => this.reset()).className = "reset";
     this.share(el);
     this.onValues = () => this.schedule();
     model.on("change:values", this.onValues);
@@ -77,6 +78,11 @@ export class Stage {
   /** Change some values; the picture follows with the next frame, Python a little later. */
   set(changes) {
     const values = this.values;
+    if (this.lab.frozen?.(values)) return;
+    this.put(values, changes);
+  }
+
+  put(values, changes) {
     for (const control of this.controls) {
       const value = control.name in changes ? fitted(control, changes[control.name]) : undefined;
       if (value !== undefined) values[control.name] = value;
@@ -97,7 +103,7 @@ export class Stage {
   reset() {
     this.pause();
     this.lab.begin?.(this.memory, this.ready);
-    this.set(this.start);
+    this.put(this.values, this.start);
     this.schedule(); // also where no value has changed
   }
 
@@ -130,7 +136,7 @@ export class Stage {
     try {
       const now = this.lab.numbers(this.ready, values, this.memory);
       this.redraw(now, values);
-      const lines = this.lab.readout(now, values, this.memory);
+      const lines = this.lab.readout(now, values, this.memory, this.ready);
       this.readout.replaceChildren(...lines.map((text) => html(null, "div", { text })));
       this.status.textContent = this.complaint;
       if (!this.plays) this.timers.later("speak", SPEAK_AFTER, () => (this.spoken.textContent = lines.join(". ")));

@@ -2,5 +2,12 @@
 
 import derivation from "./derivation.js";
 import elbo from "./elbo.js";
+import gradient from "./gradient.js";
+import kl from "./kl.js";
+import klMap from "./kl_map.js";
+import gradientRace from "./gradient_race.js";
+import latentCodes from "./latent_codes.js";
+import * as predict from "./predict.js";
+import regression from "./regression.js";
 
-export const labs = { derivation, elbo };
+export const labs = { derivation, elbo, kl, kl_map: klMap, gradient, gradient_race: gradientRace, latent_codes: latentCodes, predict_choice: predict.choice, predict_place: predict.place, predict_curve: predict.curve, regression };
