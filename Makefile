@@ -1,7 +1,7 @@
 # Every target sets up its own Python environment first: about a minute the first time, nothing afterwards.
 # Versions stand in requirements.txt only; `make lock` writes that file from pyproject.toml.
 .DEFAULT_GOAL := help
-.PHONY: help course test test-all lab site bench outputs widgets links assignments grade lock clean
+.PHONY: help course test test-all lab site lite bench outputs widgets links assignments grade lock clean
 
 # tensorflow-cpu and the GPU build of tensorflow both own the folder tensorflow/, so one environment cannot
 # hold both: `make course GPU=1` works in an environment of its own.
@@ -71,6 +71,9 @@ lab: $(READY) ## Open JupyterLab on the first notebook
 site: $(READY) ## Write the course as web pages that need no network, build/site (ARGS="--help" for its options)
 	$(RUN) -m vaelib.tools.site $(ARGS)
 
+lite: $(READY) build/jupyterlite/.installed ## Write lessons 00 to 05 as build/lite, where they run in the browser (needs Node.js)
+	$(RUN) -m vaelib.tools.lite $(ARGS)
+
 bench: $(READY) ## Time training and exploring against their peers (ARGS="--only epoch --rounds 3")
 	$(RUN) benchmarks/bench.py $(ARGS)
 
@@ -126,6 +129,13 @@ build/js/.installed: vaelib/widgets/js/package.json vaelib/widgets/js/package-lo
 		> .venv-gpu/requirements.txt
 	.venv-gpu/bin/python -m pip install --quiet --disable-pip-version-check -r .venv-gpu/requirements.txt
 	.venv-gpu/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+# JupyterLite, in an environment of its own: beside JupyterLab its kernel would put itself into every reader's.
+LITE := import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["lite"])
+build/jupyterlite/.installed: pyproject.toml $(READY)
+	$(RUN) -m venv --clear build/jupyterlite
+	build/jupyterlite/bin/python -m pip install --quiet --disable-pip-version-check $$($(RUN) -c '$(LITE)')
 	@touch $@
 
 build/uv/bin/uv:

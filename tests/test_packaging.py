@@ -88,7 +88,7 @@ def test_the_pins_satisfy_pyproject_on_every_platform(system, machine, python):
 
 
 def test_the_lock_holds_every_extra_but_the_peers_and_the_gpu():
-    assert {*LOCKED, "notebooks"} == {*PROJECT["optional-dependencies"]} - {"bench", "gpu"}
+    assert {*LOCKED, "notebooks"} == {*PROJECT["optional-dependencies"]} - {"bench", "gpu", "lite"}
 
 
 def test_the_package_itself_asks_for_no_more_than_the_model_needs():

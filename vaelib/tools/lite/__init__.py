@@ -6,7 +6,8 @@ lock       which package needs which, and where the browser finds each
 contents   the lessons and their images, as JupyterLite can show them
 build      all of it together, written by JupyterLite
 
-On the command line: `python -m vaelib.tools.lite --help`. Needs the extras: `pip install vaelib[course,lite]`, and npm.
+On the command line: `python -m vaelib.tools.lite --help`. It needs npm, and
+JupyterLite in an environment of its own, which `make lite` sets up.
 """
 
 import lazy_loader

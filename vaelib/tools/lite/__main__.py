@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from vaelib.tools.lite.build import build_lite
 from vaelib.tools.lite.pyodide import LiteError, fetch
 
 
@@ -18,9 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     try:
         fetch(options.pyodide, on_board=options.offline)
-        from vaelib.tools.lite.build import build_lite  # JupyterLite: only where it builds
-
-        build_lite(options.pyodide, options.output, options.notebooks, on_board=options.offline)
+        build_lite(options.pyodide, options.output, options.jupyterlite, options.notebooks, on_board=options.offline)
     except LiteError as error:
         print(error, file=sys.stderr)
         return 2
@@ -46,6 +45,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--pyodide", type=Path, default=Path(os.environ.get("VAELIB_PYODIDE") or "build/pyodide"), metavar="DIR",
         help="what is downloaded is kept here; default: the folder named by VAELIB_PYODIDE, or build/pyodide",
+    )  # fmt: skip
+    parser.add_argument(
+        "--jupyterlite", type=Path, default=Path("build/jupyterlite"), metavar="DIR",
+        help="the environment that holds JupyterLite; `make lite` makes it; default: %(default)s",
     )  # fmt: skip
     parser.add_argument(
         "--offline", action="store_true",

@@ -9,8 +9,6 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from jupyter_core.paths import jupyter_path
-
 from vaelib.tools.lite.contents import find_lessons, write_contents
 from vaelib.tools.lite.lock import make_lock
 from vaelib.tools.lite.pyodide import (
@@ -30,7 +28,8 @@ from vaelib.tools.lite.wheels import build_stand_in, build_vaelib
 
 LESSONS = ("00", "01", "02", "03", "04", "05")  # they import no Keras, but for the last section of 04
 KERNEL = "@jupyterlite/pyodide-kernel-extension"
-EXTENSIONS = (KERNEL, "@jupyter-widgets/jupyterlab-manager", "anywidget")
+WIDGETS = ("@jupyter-widgets/jupyterlab-manager", "anywidget")  # the browser side of what ADDED holds
+EXTENSIONS = Path("share") / "jupyter" / "labextensions"
 PYTHON = "static/python"  # in the site: the lock file, and all that does not come from the CDN
 KERNEL_WHEELS = ("ipykernel", "piplite", "pyodide_kernel")
 # Loaded together while the kernel starts; what a lesson imports follows with its first cell.
@@ -40,7 +39,7 @@ ENVIRONMENT = {"HOME": "/home/pyodide", "VAELIB_OFFLINE": "1"}
 
 
 def build_lite(
-    folder: Path, output: Path, notebooks: Path = Path("notebooks"), on_board: bool = False,
+    folder: Path, output: Path, jupyterlite: Path, notebooks: Path = Path("notebooks"), on_board: bool = False,
     lessons: Sequence[str] = LESSONS,
 ) -> None:  # fmt: skip
     """Write the lessons as a JupyterLite site; what an earlier build left in the output goes.
@@ -51,6 +50,8 @@ def build_lite(
     Args:
         folder: what `fetch` filled.
         output: folder of the site. A folder that holds anything but such a site is refused.
+        jupyterlite: the environment that holds JupyterLite and its Pyodide kernel. It is one of its own: the kernel
+            would put itself into the JupyterLab of every reader.
         notebooks: folder of the lessons; their images lie in images/ beside it.
         on_board: whether everything lies in the output, or Pyodide and its packages come from its CDN.
         lessons: the numbers of the lessons.
@@ -62,14 +63,15 @@ def build_lite(
         raise LiteError(f"{output} holds something that is no earlier build of the lessons. Name another folder.")
     if on_board:
         check(folder)
-    extensions = {name: _extension(name) for name in EXTENSIONS}
+    kernel = _extension(jupyterlite, KERNEL)
+    widgets = [_extension(Path(sys.prefix), name) for name in WIDGETS]
     with tempfile.TemporaryDirectory() as scratch:
         source, site = Path(scratch) / "source", Path(scratch) / "site"
         write_contents(find_lessons(notebooks, lessons), notebooks.parent / "images", source / "contents")
         # Not in the folder that JupyterLite knows as Pyodide's own: it would put itself in charge of it.
-        _write_python(folder, extensions[KERNEL], Path(scratch) / "python", on_board)
+        _write_python(folder, kernel, Path(scratch) / "python", on_board)
         _write_settings(source, on_board)
-        _run_jupyterlite(source, site, list(extensions.values()))
+        _run_jupyterlite(jupyterlite, source, site, [kernel, *widgets])
         shutil.copytree(Path(scratch) / "python", site / PYTHON)
         if output.exists():
             shutil.rmtree(output)
@@ -77,11 +79,11 @@ def build_lite(
         shutil.move(site, output)
 
 
-def _extension(name: str) -> Path:
-    for folder in jupyter_path("labextensions"):
-        if (Path(folder) / name / "package.json").is_file():
-            return Path(folder) / name
-    raise LiteError(f"JupyterLab's extension {name} is not installed: `pip install vaelib[course,lite]` brings it.")
+def _extension(environment: Path, name: str) -> Path:
+    """The folder of one of JupyterLab's extensions."""
+    if not (environment / EXTENSIONS / name / "package.json").is_file():
+        raise LiteError(f"JupyterLab's extension {name} is not installed in {environment}. `make lite` brings it.")
+    return environment / EXTENSIONS / name
 
 
 def _write_python(folder: Path, kernel: Path, output: Path, on_board: bool) -> None:
@@ -116,8 +118,9 @@ def _write_settings(source: Path, on_board: bool) -> None:
     (source / "jupyter-lite.json").write_text(json.dumps(settings, indent=1))
 
 
-def _run_jupyterlite(source: Path, output: Path, extensions: list[Path]) -> None:
-    command = [sys.executable, "-m", "jupyterlite_core", "build", "--ignore-sys-prefix", "--no-sourcemaps"]
+def _run_jupyterlite(jupyterlite: Path, source: Path, output: Path, extensions: list[Path]) -> None:
+    python = str((jupyterlite / "bin" / "python").absolute())
+    command = [python, "-m", "jupyterlite_core", "build", "--ignore-sys-prefix", "--no-sourcemaps"]
     command += ["--no-unused-shared-packages", "--apps", "lab", "--no-libarchive"]
     command += ["--lite-dir", str(source), "--output-dir", str(output), "--contents", str(source / "contents")]
     command += [f"--LiteBuildConfig.federated_extensions={path}" for path in extensions]

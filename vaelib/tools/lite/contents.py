@@ -48,7 +48,7 @@ def for_browser(notebook: nbformat.NotebookNode, aboard: set[str]) -> nbformat.N
     """Change a lesson into one for the browser's kernel.
 
     A link to a lesson that is not aboard leads to Binder. In a section that imports Keras, each code cell imports it
-    first and may fail, so that each says what is missing, and the cells after the section still run.
+    first, so that each says what is missing, and not only the first of them.
 
     Args:
         notebook: the lesson; it is changed.
@@ -66,8 +66,6 @@ def for_browser(notebook: nbformat.NotebookNode, aboard: set[str]) -> nbformat.N
                 missing = found[1]
             elif missing:
                 cell.source = f"import {missing}\n\n{cell.source}"
-            if missing:
-                cell.metadata["tags"] = [*cell.metadata.get("tags", []), "raises-exception"]
     return notebook
 
 

@@ -27,13 +27,21 @@ version = "1"
 [tool.setuptools]
 py-modules = {list(REPLACED)}
 """
-# IPython shows what `_render_traceback_` returns, and no traceback.
+# The browser's kernel stops at a cell that fails, whatever its tags say. So the error is one that IPython only prints.
 _MODULE = f"""\
+from IPython import get_ipython
+
+
 class NotInBrowsers(ModuleNotFoundError):
-    def _render_traceback_(self):
-        return [str(self)]
+    pass
 
 
+def say(shell, kind, error, traceback, tb_offset=None):
+    print(error)
+
+
+if shell := get_ipython():
+    shell.set_custom_exc((NotInBrowsers,), say)
 raise NotInBrowsers({MESSAGE!r}, name=__name__)
 """
 
