@@ -1,88 +1,87 @@
-"""The lab of notebook 01, driven over its whole range: both halves show what their model decodes."""
+"""The lab of notebook 01, driven over its whole range: each model decodes its own code at one place."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
 
-from vaelib.widgets.latent_codes_lab import REACH, latent_codes_lab
+from vaelib.theory.autoencoders import Autoencoder, VariationalAutoencoder
+from vaelib.theory.toy_models import LinearGaussian
+from vaelib.widgets.latent_codes_lab import REACH, LatentCodesLab
 
-
-class Plane:
-    """A model whose decoded image is known: its upper half shows z1, its lower half z2."""
-
-    def __init__(self, mean, std, codes):
-        self.mean, self.std, self.codes = np.array(mean), np.array(std), codes
-
-    def encode(self, x):
-        return self.mean + self.std * self.codes
-
-    def decode(self, z):
-        unit = np.clip((z - self.mean) / (2 * REACH * self.std) + 0.5, 0, 1)
-        return np.repeat(unit, 32, axis=-1)
+SHAPE = (4, 3)
 
 
 @pytest.fixture(scope="module")
 def setting():
     rng = np.random.default_rng(0)
-    codes = rng.standard_normal((200, 2))
-    codes = (codes - codes.mean(0)) / codes.std(0)
-    x, labels = rng.random((200, 64)), rng.integers(0, 10, 200)
-    models = {"wide": Plane([5.0, -3.0], [4.0, 0.5], codes), "standard": Plane([0.0, 0.0], [1.0, 1.0], codes)}
-    lab = latent_codes_lab(models, x, labels, (8, 8))
+    x, labels = rng.integers(0, 17, (200, 12)) / 16, rng.integers(0, 10, 200)
+    models = {
+        "autoencoder": Autoencoder(12, 5, 2, np.random.default_rng(1)),
+        "VAE": VariationalAutoencoder(12, 5, 2, np.random.default_rng(2)),
+    }
+    models["autoencoder"].weights[2] *= 7.0  # codes of another scale
+    models["autoencoder"].weights[3] += [5.0, -3.0]
+    lab = LatentCodesLab(models, x, labels, SHAPE)
     yield lab, models, x, labels
     lab.close()
 
 
-def artists(lab):
-    """(marker, picture) of each model, as they stand after the last frame."""
-    planes, images = lab.figure.axes[0::2], lab.figure.axes[1::2]
-    return [(plane.lines[0], ax.images[0]) for plane, ax in zip(planes, images, strict=True)]
+def places(lab, num=5):
+    return [(z1, z2) for z1 in lab.controls["z1"].positions(num) for z2 in lab.controls["z2"].positions(num)]
 
 
-def test_every_position_decodes_the_marked_code_in_both_models(setting):
-    lab, models, _, _ = setting
-    seen = set()
-    for frame in lab.sweep(5, grid=True):
-        place = np.array([frame.values["z1"], frame.values["z2"]])
-        for model, (marker, picture) in zip(models.values(), artists(lab), strict=True):
-            z = np.array([marker.get_xdata()[0], marker.get_ydata()[0]])
-            np.testing.assert_allclose(z, model.mean + model.std * place, atol=1e-12)
-            shown = np.asarray(picture.get_array()).reshape(2, 32).mean(axis=1)
-            np.testing.assert_allclose(shown, place / (2 * REACH) + 0.5, atol=1e-12)
-        seen.add(frame.pixels.tobytes())
-    assert len(seen) == 25
-
-
-def test_the_marker_stays_inside_its_plane_at_the_corners(setting):
-    lab, _, _, _ = setting
-    for z1 in (-REACH, REACH):
-        for z2 in (-REACH, REACH):
-            lab.frame(z1=z1, z2=z2)
-            for (marker, _), ax in zip(artists(lab), lab.figure.axes[0::2], strict=True):
-                assert ax.get_xlim()[0] < marker.get_xdata()[0] < ax.get_xlim()[1]
-                assert ax.get_ylim()[0] < marker.get_ydata()[0] < ax.get_ylim()[1]
-
-
-def test_the_readout_names_the_code_and_the_nearest_image(setting):
+def test_every_place_decodes_the_same_number_of_standard_deviations_in_both_models(setting):
     lab, models, x, labels = setting
-    text = lab.text(z1=1.0, z2=-2.0)
-    assert "wide: z = (9.00, −4.00)" in text and "standard: z = (1.00, −2.00)" in text
-    image = models["standard"].decode(np.array([1.0, -2.0]))
-    distances = np.linalg.norm(x - image, axis=1)
-    assert text.endswith(f"is a {labels[distances.argmin()]}, {distances.min():.2f} away")
+    for z1, z2 in places(lab):
+        now = lab.numbers(z1=z1, z2=z2)
+        for k, model in enumerate(models.values()):
+            codes = model.encode(x)
+            z = codes.mean(axis=0) + codes.std(axis=0) * [z1, z2]
+            image = model.decode(z)
+            np.testing.assert_allclose(now["z"][k], z, atol=1e-12)
+            np.testing.assert_allclose(now["image"][k], image, atol=1e-12)
+            distances = cdist(image[None], x)[0]
+            assert now["nearest"][k] == distances.argmin()
+            assert now["label"][k] == labels[distances.argmin()]
+            assert now["distance"][k] == pytest.approx(distances.min(), abs=1e-12)
 
 
-def test_only_the_moving_parts_are_drawn_again(setting):
-    lab, _, _, _ = setting
-    for frame in lab.sweep(9):
-        assert frame.pixels.shape == lab.frame().shape
-    assert lab.num_background_draws == 1
+def test_the_still_picture_marks_the_code_and_shows_both_images(setting):
+    lab, models, x, labels = setting
+    seen = set()
+    for z1, z2 in places(lab, 3):
+        now, axes = lab.numbers(z1=z1, z2=z2), np.reshape(lab.figure(z1=z1, z2=z2).axes, (2, 3))
+        for k, (plane, decoded, nearest) in enumerate(axes):
+            assert plane.lines[0].get_xydata()[0] == pytest.approx(now["z"][k])
+            np.testing.assert_array_equal(np.ravel(decoded.images[0].get_array()), now["image"][k])
+            np.testing.assert_array_equal(np.ravel(nearest.images[0].get_array()), x[now["nearest"][k]])
+            assert f"a {now['label'][k]}, {now['distance'][k]:.2f} away" in nearest.get_xlabel()
+        seen.add(np.round(now["image"], 6).tobytes())
+    assert len(seen) == 9
 
 
-def test_the_figure_is_not_left_open_and_bad_codes_are_refused(setting):
-    _, _, x, labels = setting
-    assert not plt.get_fignums()
-    bad = Plane([0.0] * 3, [1.0] * 3, np.zeros((200, 3)))
-    with pytest.raises(ValueError, match=r"models\['bad'\] must encode to shape \(200, 2\); it gave \(200, 3\)"):
-        latent_codes_lab({"bad": bad}, x, labels, (8, 8))
-    plt.close("all")
+def test_every_code_and_every_place_of_the_sliders_lies_inside_its_plane(setting):
+    lab, models, x, _ = setting
+    for described, model in zip(lab.spec["data"]["models"], models.values(), strict=True):
+        codes = model.encode(x)
+        corners = codes.mean(axis=0) + np.array([[-1], [1]]) * REACH * codes.std(axis=0)
+        inside = np.concatenate([codes, corners])
+        assert np.all(np.array(described["low"]) < inside) and np.all(inside < np.array(described["high"]))
+
+
+def test_the_dots_of_the_still_picture_are_the_codes_by_class(setting):
+    lab, models, x, labels = setting
+    for plane, model in zip(lab.figure().axes[::3], models.values(), strict=True):
+        for digit, dots in enumerate(plane.collections):
+            np.testing.assert_allclose(dots.get_offsets(), model.encode(x[labels == digit]))
+
+
+def test_what_cannot_be_shown_is_refused(setting):
+    _, models, x, labels = setting
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match=r"models\['wide'\] must encode to shape \(200, 2\); it gave \(200, 3\)"):
+        LatentCodesLab({"wide": Autoencoder(12, 5, 3, rng)}, x, labels, SHAPE)
+    with pytest.raises(TypeError, match=r"models\['linear'\] must be an Autoencoder; received LinearGaussian"):
+        LatentCodesLab({"linear": LinearGaussian(np.ones((12, 2)))}, x, labels, SHAPE)
+    with pytest.raises(ValueError, match="labels must be 200 whole numbers from 0 to 9"):
+        LatentCodesLab(models, x, labels + 5, SHAPE)

@@ -88,12 +88,15 @@ def leave_one_out_baseline(values):
 
 # Exact values, without sampling
 
+# Quadrature in one dimension: so many Gauss-Legendre points between each two of these values of ε.
+EDGES, NUM_NODES = np.linspace(-12, 12, 49), 20
+
 
 def _nodes(mu, std, breaks, num_points):
     if mu.ndim == 0:
         cuts = (np.asarray(breaks, float) - mu) / std
-        edges = np.unique(np.concatenate([np.linspace(-12, 12, 49), cuts[np.abs(cuts) < 12]]))
-        x, w = roots_legendre(20)
+        edges = np.unique(np.concatenate([EDGES, cuts[np.abs(cuts) < EDGES[-1]]]))
+        x, w = roots_legendre(NUM_NODES)
         half = np.diff(edges)[:, None] / 2
         eps = (edges[:-1, None] + half + half * x).ravel()
         return eps, (half * w).ravel() * np.exp(gaussian.log_prob_normal(eps, 0.0, 0.0))

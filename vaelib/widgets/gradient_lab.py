@@ -5,20 +5,26 @@ from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
+from scipy.special import roots_legendre
 
 from vaelib.teaching.palette import COLOURS
 from vaelib.theory import gaussian, gradients
-from vaelib.widgets.figure_lab import FigureLab
+from vaelib.widgets import noise
+from vaelib.widgets.controls import Menu, Slider
+from vaelib.widgets.lab import Lab, packed
 
 # One meaning per colour, here and in the notebook. f takes the place of log p(x|z), hence the likelihood's orange.
 Q, F, EXACT = COLOURS["blue"], COLOURS["orange"], COLOURS["black"]
 SCORE, BASELINE, PATHWISE = COLOURS["purple"], COLOURS["vermillion"], COLOURS["sky"]
+NAMES = ("score function", "with baseline", "pathwise")
 
-MU = (-2.0, 2.0, 0.05, 0.7)
-LOG_VAR = (-2.0, 1.0, 0.05, -0.4)
-NUM_SAMPLES = (1, 64, 1, 1)
-WIDEST = 12.0  # half the width of the picture; estimates beyond are counted in the readout
+MU = Slider("μ, the mean of q", -2.0, 2.0, 0.01, 0.7, key=0.05)
+LOG_VAR = Slider("log σ² of q", -2.0, 1.0, 0.01, -0.4, key=0.05)
+NUM_SAMPLES = Slider("samples per estimate", 1, 64, 1, 1)
+SEED = Slider("seed of the noise", 0, 999, 1, 0)
+REPEATS = 300  # estimates per estimator
 Z = np.linspace(-5, 5, 401)
+HIGHEST = 10.0  # the part of f that is drawn: eᶻ would flatten everything else
 
 
 class Function(NamedTuple):
@@ -37,6 +43,9 @@ FUNCTIONS = {
     "sin 10z": Function(lambda z: np.sin(10 * z), lambda z: 10 * np.cos(10 * z)),
     "step at 0": Function(lambda z: np.where(z > 0, 1.0, 0.0), np.zeros_like, (0.0,)),
 }
+
+# Half the width of the picture of the estimates, by function; those beyond are counted in the readout.
+WIDEST = {"z²": 12.0, "exp z": 12.0, "sin z": 4.0, "|z|": 6.0, "sin 10z": 12.0, "step at 0": 4.0}
 
 
 class Estimates(NamedTuple):
@@ -88,63 +97,74 @@ def draw_variances(ax, places, table, shift=0.0):
     return ax
 
 
-def gradient_lab(repeats=300, seed=0):
-    """Build the lab: q and f on the left; on the right `repeats` estimates per estimator beside the exact gradient.
+class GradientLab(Lab):
+    """The lab: drag q's peak and flank, choose f, and see how single estimates of ∂E[f(z)]/∂μ scatter.
 
-    Args:
-        repeats: estimates per estimator, at least 2. seed: of the noise, which is drawn once.
-    Returns:
-        A Lab with the menu function and the sliders mu, log_var and num_samples; its `strips` are the three lines of
-        dots (score function, score function with baseline, pathwise), its `exact` the line at the exact gradient.
+    Three strips of dots, one per estimator and all from the same noise, lie around the exact value, the black line.
     """
-    rng = np.random.default_rng(seed)
-    eps = rng.standard_normal((repeats, NUM_SAMPLES[1]))
-    jitter = rng.uniform(-0.3, 0.3, repeats)
-    fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), width_ratios=[1, 1.6])
-    (q_line,) = left.plot(Z, np.zeros_like(Z), color=Q, label="$q(z)$")
-    (f_line,) = left.plot(Z, np.zeros_like(Z), color=F, linewidth=1.3, label="$f(z)$, scaled")
-    left.set(xlabel="$z$", ylabel="$q(z)$, and $f(z)$ scaled to fit", xlim=(-5, 5), ylim=(-1.1, 1.7))
-    left.legend(loc="upper right", ncols=2)
-    names = ["score function", "score function\nwith baseline", "pathwise"]
-    strips = [
-        right.plot([0.0], [row], ".", color=colour, alpha=0.6, markersize=5)[0]
-        for row, colour in zip((2, 1, 0), (SCORE, BASELINE, PATHWISE), strict=True)
-    ]
-    exact = right.axvline(0.0, color=EXACT, linewidth=1.2, label="exact")
-    right.set(yticks=[2, 1, 0], yticklabels=names, ylim=(-0.5, 2.9), xlim=(-WIDEST, WIDEST))
-    right.set_xlabel(r"estimate of $\partial\,\mathrm{E}[f(z)]\,/\,\partial\mu$")
-    right.legend(loc="upper right")
 
-    def update(function, mu, log_var, num_samples):
-        chosen = FUNCTIONS[function]
-        now = estimates(chosen, mu, log_var, eps[:, :num_samples])
-        q_line.set_ydata(np.exp(gaussian.log_prob_normal(Z, mu, log_var)))
-        values = chosen.f(Z)
-        # The part of f that fits: e^z would flatten everything else.
-        f_line.set_ydata(np.where(np.abs(values) <= 10, values / min(np.abs(values).max(), 10), np.nan))
-        exact.set_xdata([now.exact, now.exact])
-        for row, strip, each in zip((2, 1, 0), strips, now[1:], strict=True):
-            strip.set_data(each, row + jitter)
-        spreads = " · ".join(
-            f"{name} {each.std(ddof=1):.3f}"
-            for name, each in zip(("score function", "with baseline", "pathwise"), now[1:], strict=True)
+    def __init__(self):
+        x, weights = roots_legendre(gradients.NUM_NODES)
+        functions = {
+            name: {"breaks": list(function.breaks), "widest": WIDEST[name]} for name, function in FUNCTIONS.items()
+        }
+        super().__init__(
+            "gradient",
+            {
+                "function": Menu("the function f", tuple(FUNCTIONS)),
+                "mu": MU,
+                "log_var": LOG_VAR,
+                "num_samples": NUM_SAMPLES,
+                "seed": SEED,
+            },
+            {
+                "functions": functions,
+                "nodes": {"x": packed(x), "weights": packed(weights), "edges": gradients.EDGES.tolist()},
+                "z": [Z[0], Z[-1], len(Z)],
+                "highest": HIGHEST,
+                "repeats": REPEATS,
+                "most": NUM_SAMPLES.high,
+            },
+            alt="Left: q and f over z. Right: a strip of dots per estimator, each dot one estimate of the gradient in "
+            "μ; a vertical line marks the exact gradient.",
         )
-        beyond = sum(int(np.sum(np.abs(each) > WIDEST)) for each in now[1:])
-        return f"exact gradient {now.exact:.3f}\nspread (standard deviation): {spreads}\n{beyond} dots lie outside"
 
-    lab = FigureLab(
-        fig,
-        update,
-        [q_line, f_line, strips, exact],
-        {"function": list(FUNCTIONS), "mu": MU, "log_var": LOG_VAR, "num_samples": NUM_SAMPLES},
-        labels={
-            "function": "the function f",
-            "mu": "μ, the mean of q",
-            "log_var": "log σ² of q",
-            "num_samples": "samples per estimate",
-        },
-        alt="Left: q and f over z. Right: a strip of dots per estimator, each dot one estimate of the gradient with "
-        "respect to μ; a vertical line marks the exact gradient.",
-    )
-    lab.strips, lab.exact = strips, exact
-    return lab
+    def compute(self, function, mu, log_var, num_samples, seed):
+        chosen, values = FUNCTIONS[function], FUNCTIONS[function].f(Z)
+        eps = noise.normal(seed, REPEATS, NUM_SAMPLES.high)[:, :num_samples]
+        now = estimates(chosen, mu, log_var, eps)
+        strips = np.array(now[1:])
+        height = min(np.abs(values).max(), HIGHEST)
+        return {
+            **now._asdict(),
+            "mean": strips.mean(axis=1),
+            "spread": strips.std(axis=1, ddof=1),
+            "outside": int(np.sum(np.abs(strips) > WIDEST[function])),
+            "density": np.exp(gaussian.log_prob_normal(Z, mu, log_var)),
+            "f": np.where(np.abs(values) <= HIGHEST, values / height, np.nan),
+        }
+
+    def draw(self, now, values):
+        figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.8), width_ratios=[1, 1.6])
+        left.plot(Z, now["density"], color=Q, label="$q(z)$")
+        left.fill_between(Z, 0, now["density"], color=Q, alpha=0.2)
+        left.plot(Z, now["f"], color=F, linewidth=1.3, label="$f(z)$, scaled")
+        left.set(xlabel="$z$", xlim=(Z[0], Z[-1]), ylim=(-1.1, 1.7), title=f"f(z) = {values['function']}")
+        left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2)
+        jitter = jitter_of(values["seed"])
+        colours = {"score": SCORE, "baseline": BASELINE, "pathwise": PATHWISE}
+        for row, (strip, colour), spread in zip((2, 1, 0), colours.items(), now["spread"], strict=True):
+            right.plot(now[strip], row + jitter, ".", color=colour, alpha=0.6, markersize=5)
+            right.text(0.99, row + 0.37, f"spread {spread:.2f}", transform=right.get_yaxis_transform(), ha="right")
+        right.axvline(now["exact"], color=EXACT, linewidth=1.2)
+        widest = WIDEST[values["function"]]
+        right.set(yticks=[2, 1, 0], yticklabels=NAMES, ylim=(-0.5, 2.65), xlim=(-widest, widest))
+        right.set(xlabel=r"estimate of $\partial\,\mathrm{E}[f(z)]\,/\,\partial\mu$")
+        right.set_title(f"exact gradient {now['exact']:.3f}, the black line".replace("-", "−"))
+        return figure
+
+
+def jitter_of(seed):
+    """Return how far each dot stands above or below its strip's middle, shape (repeats,), for the eye alone."""
+    start = REPEATS * NUM_SAMPLES.high  # after the numbers that the noise takes
+    return 0.6 * noise.uniform(seed, REPEATS, start) - 0.3

@@ -4,73 +4,112 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from vaelib.teaching.palette import CLASS_COLOURS, COLOURS
-from vaelib.widgets.figure_lab import FigureLab
+from vaelib.theory.autoencoders import Autoencoder
+from vaelib.widgets.controls import Slider
+from vaelib.widgets.lab import Lab, packed
 
 REACH = 3.0  # standard deviations of a model's codes on each side
+Z1 = Slider("z₁, in standard deviations", -REACH, REACH, 0.01, 0.0, key=0.1)
+Z2 = Slider("z₂, in standard deviations", -REACH, REACH, 0.01, 0.0, key=0.1)
+# A training image travels in so many steps of grey; 16 divides them, so that the small digits' 17 levels lose nothing.
+LEVELS = 240
 
 
-def latent_codes_lab(models, x, labels, image_shape):
-    """Make a lab that decodes the same place in the latent plane of several models.
+class LatentCodesLab(Lab):
+    """The lab: drag the point in either plane; both planes move, and each model decodes its own code there.
 
-    The sliders count in standard deviations of each model's own codes, since an autoencoder's have no scale.
+    The point counts in standard deviations of each model's own codes, since an autoencoder's have no scale. Beside
+    each decoded image stands the training image that is most like it.
 
     Args:
-        models: by name, objects with `encode`, (n, pixels) to (n, 2), and `decode`, (n, 2) to (n, pixels).
-        x: images, shape (n, pixels), in [0, 1]. labels: their classes, shape (n,).
+        models: by name, models of `vaelib.theory.autoencoders` with latent_dim 2.
+        x: images, shape (n, pixels), in [0, 1]. labels: their classes, whole numbers from 0 to 9, shape (n,).
         image_shape: (height, width) of an image.
 
-    Returns:
-        A Lab with the sliders z1 and z2; the readout names the code and the training image that looks most alike.
-
     Raises:
-        ValueError: a model's codes are not of two dimensions.
+        TypeError: a model of another kind.
+        ValueError: a model's codes are not of two dimensions, or the labels are no classes from 0 to 9.
     """
-    figure, axes = plt.subplots(1, 2 * len(models), figsize=(4.6 * len(models), 2.7), width_ratios=[3, 2] * len(models))
-    parts = []
-    for i, (name, model) in enumerate(models.items()):
-        parts.append(_Part(name, model, x, image_shape, axes[2 * i], axes[2 * i + 1], labels))
 
-    def update(z1, z2):
-        return "\n".join(part.move(z1, z2, x, labels) for part in parts)
-
-    moving = [artist for part in parts for artist in (part.marker, part.picture)]
-    sliders = {"z1": (-REACH, REACH, 0.05, 0.0), "z2": (-REACH, REACH, 0.05, 0.0)}
-    names = {"z1": "z₁, in standard deviations", "z2": "z₂, in standard deviations"}
-    alt = (
-        "For each model its codes in the latent plane, coloured by digit, with one place marked, and the image decoded "
-        f"from that place. Left to right: {', '.join(models)}."
-    )
-    return FigureLab(figure, update, moving, sliders, labels=names, alt=alt)
-
-
-class _Part:
-    """One model's half of the picture."""
-
-    def __init__(self, name, model, x, image_shape, plane, image_axes, labels):
-        self.name, self.model, self.image_shape = name, model, image_shape
-        codes = model.encode(x)
-        if codes.shape != (len(x), 2):
-            raise ValueError(f"models[{name!r}] must encode to shape ({len(x)}, 2); it gave {codes.shape}.")
-        self.mean, self.std = codes.mean(axis=0), codes.std(axis=0)
-        plane.scatter(*codes.T, s=3, c=[CLASS_COLOURS[label % 10] for label in labels], linewidths=0)
-        low, high = self.mean - REACH * self.std, self.mean + REACH * self.std
-        plane.set(title=name, xlabel="$z_1$", ylabel="$z_2$")
-        plane.set(xlim=_widened(low[0], high[0]), ylim=_widened(low[1], high[1]))
-        (self.marker,) = plane.plot(*self.mean, "o", ms=10, mfc="none", mec=COLOURS["black"], mew=2)
-        self.picture = image_axes.imshow(np.zeros(image_shape), vmin=0, vmax=1, cmap="gray")
-        image_axes.set(title="decoded", xticks=[], yticks=[])
-
-    def move(self, z1, z2, x, labels):
-        z = self.mean + self.std * (z1, z2)
-        image = self.model.decode(z)
-        self.marker.set_data([z[0]], [z[1]])
-        self.picture.set_data(image.reshape(self.image_shape))
-        distance = np.sqrt(((x - image) ** 2).sum(axis=1))
-        return (
-            f"{self.name}: z = ({z[0]:.2f}, {z[1]:.2f}); the training image most like it is a "
-            f"{labels[distance.argmin()]}, {distance.min():.2f} away".replace("-", "−")
+    def __init__(self, models, x, labels, image_shape):
+        self.models, self.image_shape = dict(models), tuple(image_shape)
+        self.images = np.round(LEVELS * np.asarray(x)).astype(np.uint8)
+        self.labels = np.asarray(labels)
+        if self.labels.shape != self.images.shape[:1] or not np.isin(self.labels, np.arange(10)).all():
+            raise ValueError(f"labels must be {len(self.images)} whole numbers from 0 to 9; received {labels!r}.")
+        self.codes, described = {}, []
+        for name, model in self.models.items():
+            if not isinstance(model, Autoencoder):
+                raise TypeError(f"models[{name!r}] must be an Autoencoder; received {type(model).__name__}.")
+            codes = self.codes[name] = model.encode(x)
+            if codes.shape != (len(x), 2):
+                raise ValueError(f"models[{name!r}] must encode to shape ({len(x)}, 2); it gave {codes.shape}.")
+            low, high = _ends(codes)
+            described.append(
+                {
+                    "name": name,
+                    "mean": codes.mean(axis=0).tolist(),
+                    "std": codes.std(axis=0).tolist(),
+                    "low": low.tolist(),
+                    "high": high.tolist(),
+                    "codes": packed(codes.astype(np.float32)),  # to be drawn, not to be computed with
+                    "decoder": [packed(weights) for weights in model.weights[4:]],
+                }
+            )
+        super().__init__(
+            "latent_codes",
+            {"z1": Z1, "z2": Z2},
+            {
+                "models": described,
+                "images": packed(self.images),
+                "levels": LEVELS,
+                "labels": packed(self.labels.astype(np.uint8)),
+                "shape": list(self.image_shape),
+                "colours": CLASS_COLOURS,
+            },
+            alt="For each model its codes in the latent plane, coloured by digit, with one place marked, the image "
+            f"decoded from there, and the training image most like it. From top to bottom: {', '.join(self.models)}.",
         )
 
+    def compute(self, z1, z2):
+        found = [self.answer(name, np.array([z1, z2])) for name in self.models]
+        return {name: [each[name] for each in found] for name in ("z", "image", "nearest", "label", "distance")}
 
-def _widened(low, high, by=0.04):
-    return low - by * (high - low), high + by * (high - low)
+    def answer(self, name, place):
+        """Return what one model answers at a place in standard deviations: its code, image and nearest image."""
+        mean, std = self.codes[name].mean(axis=0), self.codes[name].std(axis=0)
+        z = mean + std * place
+        image = self.models[name].decode(z)
+        distance = np.sqrt(((self.images / LEVELS - image) ** 2).sum(axis=1))
+        nearest = int(distance.argmin())
+        label = int(self.labels[nearest])
+        return {"z": z, "image": image, "nearest": nearest, "label": label, "distance": float(distance[nearest])}
+
+    def draw(self, now, values):
+        rows = len(self.models)
+        figure, axes = plt.subplots(rows, 3, figsize=(8.5, 3.6 * rows), width_ratios=[2, 1, 1], squeeze=False)
+        for row, (name, (plane, decoded, nearest)) in enumerate(zip(self.models, axes, strict=True)):
+            codes, z = self.codes[name], now["z"][row]
+            for digit in np.unique(self.labels):
+                here = codes[self.labels == digit]
+                plane.scatter(*here.T, s=4, color=CLASS_COLOURS[digit], linewidths=0, label=str(digit))
+            plane.plot(*z, "o", ms=10, mfc="none", mec=COLOURS["black"], mew=2)
+            low, high = _ends(codes)
+            plane.set(title=name, xlabel="$z_1$", ylabel="$z_2$", xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+            training = self.images[now["nearest"][row]] / LEVELS
+            for ax, image in ((decoded, now["image"][row]), (nearest, training)):
+                ax.imshow(np.reshape(image, self.image_shape), vmin=0, vmax=1, cmap="gray")
+                ax.set(xticks=[], yticks=[])
+            decoded.set(title="decoded")
+            nearest.set(title="nearest training image")
+            nearest.set_xlabel(f"a {now['label'][row]}, {now['distance'][row]:.2f} away")
+        figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower left", ncols=10, markerscale=3)
+        return figure
+
+
+def _ends(codes):
+    """The plane's lower left and upper right corners: a little beyond the sliders' reach, and beyond every code."""
+    reach, middle = 1.04 * REACH * codes.std(axis=0), codes.mean(axis=0)
+    margin = 0.02 * np.ptp(codes, axis=0)
+    low, high = codes.min(axis=0) - margin, codes.max(axis=0) + margin
+    return np.minimum(middle - reach, low), np.maximum(middle + reach, high)
