@@ -83,7 +83,7 @@ def _extension(environment: Path, name: str) -> Path:
     """The folder of one of JupyterLab's extensions."""
     if not (environment / EXTENSIONS / name / "package.json").is_file():
         raise LiteError(f"JupyterLab's extension {name} is not installed in {environment}. `make lite` brings it.")
-    return environment / EXTENSIONS / name
+    return (environment / EXTENSIONS / name).absolute()
 
 
 def _write_python(folder: Path, kernel: Path, output: Path, on_board: bool) -> None:
@@ -128,4 +128,4 @@ def _run_jupyterlite(jupyterlite: Path, source: Path, output: Path, extensions: 
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "PYODIDE"))}
     done = subprocess.run(command, env=environment, cwd=source, capture_output=True, text=True)
     if done.returncode:
-        raise LiteError(f"JupyterLite failed:\n{(done.stderr + done.stdout).strip()[-3000:]}")
+        raise LiteError(f"JupyterLite failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
