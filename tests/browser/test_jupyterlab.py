@@ -240,6 +240,78 @@ def test_notebook_00_from_end_to_end(open_notebook, capsys):
     assert np.abs(pixels(draw.locator(".rebuilt")) - before).max() > 20
 
 
+def readout(lab):
+    return lab.locator(".readout").inner_text()
+
+
+def move_everything(page, lab):
+    """Every handle by mouse and by keyboard, every slider by keyboard: each changes what the lab says."""
+    lab.scroll_into_view_if_needed()
+    for hold in [*lab.locator(".handle").all(), *lab.locator("input[type=range]").all()]:
+        before = readout(lab)
+        hold.focus()
+        for key in ("ArrowLeft", "ArrowRight", "ArrowRight"):  # at an end of the range one way is closed
+            page.keyboard.press(key)
+            page.wait_for_timeout(100)
+            if readout(lab) != before:
+                break
+        assert hold.evaluate("hold => hold === document.activeElement"), "JupyterLab took the key"
+        assert readout(lab) != before
+    for handle in lab.locator(".handle").all():
+        before = readout(lab)
+        box = handle.bounding_box()
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] / 2 + 25, box["y"] + box["height"] / 2, steps=5)
+        page.mouse.up()
+        page.wait_for_timeout(100)
+        assert readout(lab) != before
+
+
+def test_notebook_02_from_end_to_end(open_notebook):
+    notebook = lesson("02_elbo")
+    for source in ("lab.values = {'mu': 1.0, 'sigma': 0.5}", "print(lab.values, lab.numbers()['gap'])"):
+        notebook.cells.append(nbformat.v4.new_code_cell(source))
+    page = open_notebook("02_elbo.ipynb", notebook)
+    run(page)
+    assert None not in page.evaluate(COUNTS)
+    labs = page.locator(".jp-OutputArea .vaelib-lab")
+    assert labs.count() == page.evaluate("document.querySelectorAll('.vaelib-lab').length")  # none stands elsewhere
+    elbo = labs.filter(has_text="its last half nat").first
+    expect(elbo.locator(".readout")).to_contain_text("log p(x)")
+    # Python set the values in the last cells but one; the page followed, and shows Python's number.
+    said = page.locator(".jp-CodeCell").last.locator(".jp-OutputArea-output").inner_text()
+    gap = float(said.rsplit(" ", 1)[1])
+    expect(elbo.locator(".readout")).to_contain_text(f"gap {gap:.3f} nats")
+    move_everything(page, elbo)
+    derivation = labs.filter(has_text="line of the derivation")
+    before = derivation.locator(".equation").inner_text()
+    derivation.get_by_role("button", name="Next line").click()
+    expect(derivation.locator(".equation")).not_to_have_text(before)
+    # And back to Python.
+    here = [float(value) for value in elbo.locator(".control .value").all_inner_texts()]
+    run(page, page.evaluate("panel.content.widgets.length") - 1)
+    said = page.locator(".jp-CodeCell").last.locator(".jp-OutputArea-output")
+    expect(said).to_contain_text(f"{{'mu': {here[0]:g}, 'sigma': {here[1]:g}}}")
+    # A cell that runs again shows one lab.
+    count = labs.count()
+    cell = page.evaluate(
+        "panel.content.widgets.findIndex((c) => c.model.sharedModel.source.startsWith('lab = ElboLab'))"
+    )
+    run(page, cell)
+    assert labs.count() == count
+
+
+def test_notebook_04_from_end_to_end(open_notebook):
+    page = open_notebook("04_reparameterisation.ipynb", lesson("04_reparameterisation"))
+    run(page)
+    assert None not in page.evaluate(COUNTS)
+    labs = page.locator(".jp-OutputArea .vaelib-lab").all()
+    assert len(labs) >= 2
+    for lab in labs:
+        move_everything(page, lab)
+
+
 def test_notebook_08_from_end_to_end(open_notebook):
     notebook = lesson("08_faces", **SMALL)
     notebook.cells.insert(3, nbformat.v4.new_code_cell(WITHOUT_XLA))
