@@ -6,12 +6,14 @@ import numpy as np
 from scipy.special import ndtri
 
 from vaelib.checks import positive_int
+from vaelib.teaching.figures import DPI, SHOWN_DPI, install
+from vaelib.teaching.figures import show as show
 from vaelib.teaching.palette import CLASS_COLOURS, COLOURS
 
 STYLE = {
     "figure.figsize": (7, 3.6),
-    "figure.dpi": 80,
-    "savefig.dpi": 80,
+    "figure.dpi": SHOWN_DPI,
+    "savefig.dpi": DPI,
     "figure.constrained_layout.use": True,
     "figure.facecolor": "white",
     "axes.prop_cycle": mpl.rcsetup.cycler(color=list(COLOURS.values())[:6]),
@@ -31,8 +33,9 @@ STYLE = {
 
 
 def use_style():
-    """Give every figure of this kernel the style of the course."""
+    """Give every figure of this kernel the style of the course, and a text of its own for those who do not see it."""
     mpl.rcParams.update(STYLE)
+    install()
 
 
 def show_image(image, ax=None, title=None):
@@ -188,7 +191,7 @@ def latent_scatter(z, labels=None, *, times=None, ax=None, size=4):
     elif labels is not None:
         for i, value in enumerate(np.unique(labels)):
             chosen = z[np.asarray(labels) == value]
-            ax.scatter(*chosen.T, s=size, color=CLASS_COLOURS[i % 10], label=str(value), linewidths=0, alpha=0.7)
+            ax.scatter(*chosen.T, s=size, color=CLASS_COLOURS[i % 10], label=str(value), linewidths=0, alpha=0.85)
         ax.legend(title="class", markerscale=4, loc="center left", bbox_to_anchor=(1, 0.5))
     else:
         ax.scatter(*z.T, s=size, color=COLOURS["blue"], linewidths=0, alpha=0.7)

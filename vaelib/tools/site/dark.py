@@ -1,16 +1,21 @@
-"""Colours on a dark page: what was drawn on white paper, with white and black in each other's place.
+"""Colours on a dark page: what was drawn on white paper.
 
-A colour is a mixture of white, black and a pure hue. White becomes the paper of the dark page, black its ink, and the
-hue stays, a little paler: blue is still called blue. Because the mixture is linear in sRGB, the soft edge of a line
-that was blended into white is blended into the dark paper.
+What a figure shows is the course's own colours (`vaelib.teaching.palette`), blended into white paper where an edge is
+soft or an area pale. Each is found again in that blend, and the same share of its dark twin is blended into the dark
+paper: so a blue curve is the blue of a lab on the same page, and colours that stay apart on white stay apart here.
+Any other colour is taken for a mixture of white, black and a pure hue, and white and black change places.
 """
 
 import re
 
 import numpy as np
+from matplotlib import colormaps
 
-PAPER, INK = (0x14, 0x18, 0x1D), (0xE3, 0xE7, 0xEB)  # of assets/style.css
+from vaelib.teaching.palette import CLASS_COLOURS, COLOURS, DARK_COLOURS
+
+PAPER, INK = (0x14, 0x18, 0x1D), (0xF2, 0xF2, 0xF2)  # the paper of assets/style.css, and the black of DARK_COLOURS
 PALER = 0.25  # the share of ink in a hue: pure blue alone could not be read on dark paper
+CLOSE = 14  # of 255: as far as a blend may lie from the palette after an image has got its 256 colours
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}\b")  # the greys of a drawn digit have three digits, and stay
 
 
@@ -23,14 +28,51 @@ def darken(rgb: np.ndarray) -> np.ndarray:
     Returns:
         Array of the same shape, uint8.
     """
-    share = np.asarray(rgb, float) / 255
+    rgb = np.asarray(rgb, float)
+    # The nearest point on a line between two colours: how much of the second is there.
+    away = _TO - _FROM
+    steps = rgb[:, None] - _FROM
+    amount = np.clip((steps * away).sum(axis=2) / (away**2).sum(axis=1), 0, 1)
+    distance = np.linalg.norm(steps - amount[..., None] * away, axis=2)
+    nearest = distance.argmin(axis=1)
+    rows = np.arange(len(rgb))
+    blended = _DARK_FROM[nearest] + amount[rows, nearest, None] * (_DARK_TO[nearest] - _DARK_FROM[nearest])
+    known = distance[rows, nearest, None] <= CLOSE
+    return np.round(np.where(known, blended, _exchanged(rgb))).astype("uint8")
+
+
+def _exchanged(rgb: np.ndarray) -> np.ndarray:
+    """Any colour with white and black in each other's place."""
+    share = rgb / 255
     white, top = share.min(axis=1, keepdims=True), share.max(axis=1, keepdims=True)
     paper, ink = np.array(PAPER), np.array(INK)
-    hue = (share - white) * 255  # the pure hue, times its share
     # A pale colour would sink into the paper: the middle of the whites is lifted.
     sunk = white**1.5
-    mixed = sunk * paper + (1 - top + white - sunk) * ink + (1 - PALER) * hue + PALER * (top - white) * ink
-    return np.round(mixed).astype("uint8")
+    hue = (1 - PALER) * (share - white) * 255 + PALER * (top - white) * ink
+    return sunk * paper + (1 - top + white - sunk) * ink + hue
+
+
+def _numbers(colours: list[str]) -> np.ndarray:
+    return np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in colours], float)
+
+
+# From white to each colour; from the grey of the palette on to black, which is the ink of a dark page. A class has one
+# colour for both themes, for it stands out from either ground. Of matplotlib's viridis the dark end is left out.
+_NAMES = [name for name in COLOURS if name != "black"]
+_VIRIDIS = colormaps["viridis"]
+_SHARES = np.linspace(0, 1, 33)
+_TO = np.vstack(
+    [_numbers([*(COLOURS[name] for name in _NAMES), *CLASS_COLOURS]), 255 * _VIRIDIS(_SHARES)[:, :3], [[0, 0, 0]]]
+)
+_DARK_TO = np.vstack(
+    [
+        _numbers([*(DARK_COLOURS[name] for name in _NAMES), *CLASS_COLOURS]),
+        255 * _VIRIDIS(0.3 + 0.7 * _SHARES)[:, :3],
+        [INK],
+    ]
+)
+_FROM, _DARK_FROM = np.full_like(_TO, 255), np.tile(np.array(PAPER, float), (len(_TO), 1))
+_FROM[-1], _DARK_FROM[-1] = _TO[_NAMES.index("grey")], _DARK_TO[_NAMES.index("grey")]
 
 
 def dark_colour(colour: str) -> str:

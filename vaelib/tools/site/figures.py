@@ -84,20 +84,17 @@ def darken_png(content: bytes, keep: list[list[float]]) -> bytes:
         content: PNG.
         keep: left, top, right and bottom of the parts that stay, as shares of the figure's width and height.
     """
-    image = Image.open(io.BytesIO(content)).convert("RGB")
-    pixels = np.asarray(image)
-    flat, inverse = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True)
-    dark = darken(flat)[inverse].reshape(pixels.shape)
+    image = Image.open(io.BytesIO(content))
+    pixels = np.asarray(image.convert("RGB"))
+    few = image if image.mode in ("L", "P") else image.convert("RGB").quantize(256)
+    palette = few.convert("P").getpalette("RGB") if few.mode == "P" else np.repeat(np.arange(256), 3)
+    dark = darken(np.reshape(palette, (-1, 3)))[np.asarray(few)]
     height, width = pixels.shape[:2]
     for left, top, right, bottom in keep:
         part = np.s_[round(top * height) : round(bottom * height), round(left * width) : round(right * width)]
         dark[part] = pixels[part]
-    # As few colours as the figure has itself: a palette takes a third of the bytes.
-    twin = Image.fromarray(dark)
-    if len(flat) <= 256:
-        twin = twin.quantize(256, dither=Image.Dither.NONE)
     held = io.BytesIO()
-    twin.save(held, "PNG", optimize=True)
+    Image.fromarray(dark).quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(held, "PNG")
     return held.getvalue()
 
 

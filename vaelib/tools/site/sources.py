@@ -13,7 +13,7 @@ from vaelib.tools.runner.evidence import collect_evidence, hash_widgets, recorde
 from vaelib.tools.runner.notebooks import Notebook, find_notebooks
 
 # What runs in the browser: its state is in an executed copy alone, for the committed notebooks hold no widgets.
-EXPLORERS = re.compile(r"\b(LatentPad|DrawDigit)\(")
+EXPLORERS = re.compile(r"\b(LatentPad|DrawDigit|EpochScrubber)\(")
 
 
 @dataclass(frozen=True)

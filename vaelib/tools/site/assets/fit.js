@@ -19,6 +19,7 @@
       needed = place.scrollWidth;
     }
     if (needed > room) {
+      formula.style.fontSize = "85%"; // what scrolls anyway may as well be read
       place.classList.add("scrolls");
       place.tabIndex = 0;
     }
