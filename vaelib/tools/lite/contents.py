@@ -8,11 +8,10 @@ import nbformat
 
 from vaelib.tools import links
 from vaelib.tools.lite.pyodide import LiteError
-from vaelib.tools.lite.wheels import REPLACED
 
 KERNEL = {"name": "python", "display_name": "Python (Pyodide)", "language": "python"}
 _LINK = re.compile(r"\]\((\d\d_\w+)\.ipynb\)")
-_IMPORT = re.compile(rf"^(?:import|from) ({'|'.join(REPLACED)})\b", re.MULTILINE)
+_IMPORT = re.compile(r"^(?:import|from) keras\b", re.MULTILINE)
 _HEADING = re.compile(r"^##? ", re.MULTILINE)
 
 
@@ -55,17 +54,17 @@ def for_browser(notebook: nbformat.NotebookNode, aboard: set[str]) -> nbformat.N
         aboard: names of the lessons that run in the browser.
     """
     notebook.metadata["kernelspec"] = dict(KERNEL)
-    missing = ""
+    in_keras = False
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = _LINK.sub(lambda link: _link(link[1], aboard), cell.source)
             if _HEADING.search(cell.source):
-                missing = ""
+                in_keras = False
         elif cell.cell_type == "code":
-            if found := _IMPORT.search(cell.source):
-                missing = found[1]
-            elif missing:
-                cell.source = f"import {missing}\n\n{cell.source}"
+            if _IMPORT.search(cell.source):
+                in_keras = True
+            elif in_keras:
+                cell.source = f"import keras\n\n{cell.source}"
     return notebook
 
 

@@ -37,7 +37,7 @@ def make_lock(folder: Path, wheels: Sequence[Path], on_board: bool) -> dict[str,
     lock = core_lock(folder)
     packages = {normal(entry["name"]): _placed(entry, folder, on_board) for entry in needed(folder)}
     python = lock["info"]["python"]
-    packages |= {entry["name"]: entry for entry in (_entry(wheel, python) for wheel in wheels)}
+    packages |= {entry["name"]: entry for entry in (entry_of(wheel, python) for wheel in wheels)}
     for name, entry in packages.items():
         if lacking := [other for other in entry["depends"] if normal(other) not in packages]:
             raise LiteError(f"{name} asks for {', '.join(lacking)}: add it to WANTED or ADDED in vaelib/tools/lite.")
@@ -54,8 +54,13 @@ def _placed(entry: dict[str, Any], folder: Path, on_board: bool) -> dict[str, An
     return entry | {"file_name": wheel.name, "sha256": sha256(wheel)}
 
 
-def _entry(wheel: Path, python: str) -> dict[str, Any]:
-    """A wheel of pure Python, as an entry of the lock file."""
+def entry_of(wheel: Path, python: str) -> dict[str, Any]:
+    """Return the lock file's entry for a wheel of pure Python.
+
+    Args:
+        wheel: the file; it will lie beside the lock file.
+        python: version of the browser's Python.
+    """
     with zipfile.ZipFile(wheel) as file:
         info, modules = _look_into(file)
         distribution = metadata.PathDistribution(zipfile.Path(file, info))

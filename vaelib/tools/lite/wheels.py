@@ -11,7 +11,6 @@ from vaelib.tools.lite.pyodide import LiteError
 ROOT = Path(__file__).resolve().parents[3]
 
 STAND_IN = "vaelib-without-keras"
-REPLACED = ("keras", "tensorflow")  # its modules; each says this in place of an import error of its own
 MESSAGE = (
     "Keras does not run in the browser, so this cell is left out here. "
     "Open the lesson in JupyterLab or on Binder to run it."
@@ -25,7 +24,7 @@ build-backend = "setuptools.build_meta"
 name = "{STAND_IN}"
 version = "1"
 [tool.setuptools]
-py-modules = {list(REPLACED)}
+py-modules = ["keras"]
 """
 # The browser's kernel stops at a cell that fails, whatever its tags say. So the error is one that IPython only prints.
 _MODULE = f"""\
@@ -59,11 +58,10 @@ def build_vaelib(output: Path) -> Path:
 
 
 def build_stand_in(output: Path) -> Path:
-    """Build the wheel whose modules `keras` and `tensorflow` only say that they are missing, and return it."""
+    """Build the wheel whose module `keras` only says that it is missing, and return it."""
     with tempfile.TemporaryDirectory() as scratch:
         (Path(scratch) / "pyproject.toml").write_text(_PROJECT)
-        for name in REPLACED:
-            (Path(scratch) / f"{name}.py").write_text(_MODULE)
+        (Path(scratch) / "keras.py").write_text(_MODULE)
         return _build(Path(scratch), output)
 
 
