@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from vaelib.teaching.runs import Pair, Run
 from vaelib.theory.autoencoders import Autoencoder, VariationalAutoencoder
 from vaelib.theory.toy_models import BernoulliLatent, LinearGaussian
 from vaelib.widgets.derivation_lab import DerivationLab
@@ -13,6 +14,7 @@ from vaelib.widgets.kl_map_lab import KlMapLab
 from vaelib.widgets.latent_codes_lab import LatentCodesLab
 from vaelib.widgets.predict import PredictChoice, PredictCurve, PredictPlace
 from vaelib.widgets.regression_lab import RegressionLab
+from vaelib.widgets.wrong_loss_lab import WrongLossLab
 
 X = np.linspace(-2, 2, 41)
 RNG = np.random.default_rng(0)
@@ -30,6 +32,22 @@ def small_latent_codes():
     return LatentCodesLab(models, x, np.arange(60) % 10, (3, 2))
 
 
+def wrong_loss():
+    def run(seed, epochs=6, scale=1.0):
+        rng = np.random.default_rng(seed)
+        curves = {
+            name: scale * (5 - np.arange(float(epochs)) + rng.random(epochs)) for name in ("reconstruction", "kl")
+        }
+        curves = {f"val_{name}": curve for name, curve in {**curves, "loss": sum(curves.values())}.items()}
+        codes, labels = rng.standard_normal((50, 2)), rng.integers(0, 10, 50)
+        return Run(curves, codes, labels, rng.random((3, 8, 9, 7)), scale * 7, 2)
+
+    right = run(0)
+    return WrongLossLab(
+        {"one": Pair(run(1), right, "look."), "two": Pair(run(2, epochs=3, scale=1e5), right, "look again.")}
+    )
+
+
 LABS = {
     "kl": KlLab,
     "kl_map": KlMapLab,
@@ -41,6 +59,7 @@ LABS = {
     "predict_curve": lambda: PredictCurve("How does it bend?", X, X**2, (-1.0, 5.0), "x", "f(x)", because="A square."),
     "predict_place": lambda: PredictPlace("How deep?", 0.083, 0.0, 1.0, "smallest gap", because="It is flat."),
     "elbo_linear": lambda: ElboLab(LinearGaussian(1.2, 0.5, 0.8), [2.5]),
+    "wrong_loss": wrong_loss,
     "regression": lambda: RegressionLab(FEATURES, LABELS, ["one", "two"]),
     "elbo_bernoulli": lambda: ElboLab(BernoulliLatent([2.0, 1.0], [-0.5, 0.5]), [1.0, 1.0]),
 }

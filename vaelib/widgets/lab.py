@@ -9,6 +9,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import traitlets
+from PIL import Image
 
 from vaelib.mime import LAB_MIME
 from vaelib.teaching.palette import css_variables
@@ -127,7 +128,11 @@ def png_of(figure):
     file = io.BytesIO()
     with mpl.rc_context(STYLE):  # the layout is settled when the figure is drawn
         figure.savefig(file, format="png", dpi=SHARPNESS * figure.get_dpi())
-    return base64.b64encode(file.getvalue()).decode()
+    # A palette: a third of the bytes, which a committed notebook holds.
+    picture = Image.open(file).convert("RGB").quantize(256, Image.Quantize.FASTOCTREE, dither=0)
+    small = io.BytesIO()
+    picture.save(small, "PNG", optimize=True)
+    return base64.b64encode(small.getvalue()).decode()
 
 
 def packed(array):

@@ -53,11 +53,19 @@ export class Plot {
     return { x: left - pad, y: top - pad, width: Math.max(0, right - left) + 2 * pad, height: Math.max(0, bottom - top) + 2 * pad };
   }
 
-  /** Give the y axis another range; what is drawn after this follows it. */
+  /** Give an axis another range; what is drawn after this follows it. */
+  rangeX(low, high) {
+    this.range(this.x, low, high);
+  }
+
   rangeY(low, high) {
-    const [was, wasHigh] = this.y.domain();
+    this.range(this.y, low, high);
+  }
+
+  range(scale, low, high) {
+    const [was, wasHigh] = scale.domain();
     if (low === was && high === wasHigh) return;
-    this.y.domain([low, high]);
+    scale.domain([low, high]);
     this.ground.querySelector(".axes").remove();
     this.axes(this.options);
   }
@@ -313,8 +321,9 @@ function ticks(scale, wanted, kind, room) {
   if (count === 0) return [];
   const places = scale.ticks(count);
   if (kind !== "log") {
-    const shown = scale.tickFormat(count);
-    return places.map((place) => ({ place, text: shown(place) }));
+    const large = Math.max(...places.map(Math.abs)) >= 1e4; // with k or M, for want of room
+    const shown = scale.tickFormat(count, large ? "~s" : undefined);
+    return places.map((place) => ({ place, text: place === 0 ? "0" : shown(place) }));
   }
   // A logarithmic axis names the powers of ten, and between them only where there is room.
   const powers = places.filter((place) => Number.isInteger(Math.round(1e9 * Math.log10(place)) / 1e9));
