@@ -124,9 +124,9 @@ export class Stage {
 
   // ---- Drawing
 
-  /** Draw again with the next frame: many changes, one drawing. */
+  /** Draw again with the next frame: many changes, one drawing. Before there are pictures, `build` will do it. */
   schedule() {
-    if (!this.frame) this.frame = requestAnimationFrame((time) => this.draw(time));
+    if (!this.frame && this.redraw) this.frame = requestAnimationFrame((time) => this.draw(time));
   }
 
   draw(time) {
