@@ -204,6 +204,13 @@ def test_a_broken_formula_breaks_its_claim(broken, train_once):
 # pieces of the notebook's own code
 SOURCES = {
     "(2): codes moved by A, every image's loss the same": {"np.linalg.inv(stretch) @": "stretch @"},
+    "(2): most images get another nearest neighbour": {"[[30.0, 5.0], [0.0, 0.01]]": "[[30.0, 0.0], [0.0, 30.0]]"},
+    "z = 0 lights three pixels on average": {"b=np.linspace(4, -4, 6)": "b=np.linspace(4, -3, 6)"},
+    "(6): the peaks of 200 data sets lie around their w": {"axis=(1, 2)) - 0.5**2": "axis=(1, 2)) - 0.5"},
+    "more of the VAE's plane than of the autoencoder's decodes to something like data": {
+        "codes.std(axis=0) * places": "(10 if name == 'VAE' else 1) * codes.std(axis=0) * places"
+    },
+    "a turned plane gives the same log p(x)": {"np.array(turn) @": "2 * np.array(turn) @"},
     "more of the VAE's draws look like data, by over 4 standard errors": {
         "model.decode(noise)": "model.decode(5 * noise)"
     },
