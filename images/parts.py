@@ -256,7 +256,7 @@ def course_map():
     for x, y, chevron in (*turns, *rows):
         p.path(chevron, stroke=SLATE, width=2.5, at=(x, y))
     for i, ((x, y), (name, question, colour)) in enumerate(zip(stops, LESSONS, strict=True)):
-        p.body.append(f'<g id="course-map-{i:02d}">')  # the site makes a link of each
+        p.body.append(f'<g class="lesson-{i:02d}">')  # the site makes a link of each
         p.rect(x - 114, y - 66, 228, 140, WHITE, colour, radius=16)
         p.dot(x - 114 + 30, y - 66 + 28, 19, colour)
         p.lines(x - 114 + 30, y - 66 + 28, [f"*{i:02d}"], 16, WHITE if colour != ORANGE else INK)

@@ -2,6 +2,7 @@ from . import answers as answers
 from . import claims as claims
 from . import diagnosis as diagnosis
 from . import diagrams as diagrams
+from . import figures as figures
 from . import mistakes as mistakes
 from . import palette as palette
 from . import plots as plots

@@ -1,3 +1,4 @@
+from . import folding as folding
 from . import grader as grader
 from . import links as links
 from . import runner as runner

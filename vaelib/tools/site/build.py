@@ -112,7 +112,7 @@ def _course_map(path: Path, names: Sequence[str]) -> str:
     for name in names:
         number = name.split("_")[0]
         drawing = re.sub(
-            rf'<g id="course-map-{number}">(.*?)</g>', rf'<a href="{name}.html">\1</a>', drawing, flags=re.DOTALL
+            rf'<g class="lesson-{number}">(.*?)</g>', rf'<a href="{name}.html">\1</a>', drawing, flags=re.DOTALL
         )
     return drawing
 

@@ -87,8 +87,8 @@ def darken_png(content: bytes, keep: list[list[float]]) -> bytes:
     image = Image.open(io.BytesIO(content))
     pixels = np.asarray(image.convert("RGB"))
     few = image if image.mode in ("L", "P") else image.convert("RGB").quantize(256)
-    palette = few.convert("P").getpalette("RGB") if few.mode == "P" else np.repeat(np.arange(256), 3)
-    dark = darken(np.reshape(palette, (-1, 3)))[np.asarray(few)]
+    palette = np.array(few.getpalette("RGB") or [grey for grey in range(256) for _ in range(3)])  # grey has none
+    dark = darken(palette.reshape(-1, 3))[np.asarray(few)]
     height, width = pixels.shape[:2]
     for left, top, right, bottom in keep:
         part = np.s_[round(top * height) : round(bottom * height), round(left * width) : round(right * width)]
