@@ -1,7 +1,6 @@
-"""What labs and latent sliders share: named controls, one picture updated in place, and a text readout."""
+"""Named sliders over one picture that the kernel draws, updated in place, and a text readout."""
 
 import html
-import inspect
 import itertools
 import math
 import traceback
@@ -46,7 +45,7 @@ class Panel:
     """Sliders, an image and a text under each other; a subclass gives `draw` and `png`.
 
     Args:
-        sliders: what each named value can be, see `Lab`.
+        sliders: by name, (low, high, step, start).
         labels: descriptions shown beside the sliders, by name; the name itself by default.
         width: width of the picture on the page, CSS pixels.
         alt: what the picture shows, in words.
@@ -113,13 +112,13 @@ class Panel:
         """Drive the sliders over their whole ranges.
 
         Args:
-            num: number of values per slider, evenly spaced from end to end; choices are all taken.
+            num: number of values per slider, evenly spaced from end to end.
             grid: every combination of values; by default one slider at a time, the others at their start.
 
         Yields:
             A Frame (values, pixels, text) per position.
         """
-        spans = {name: _span(control, num) for name, control in self.controls.items()}
+        spans = {name: np.linspace(control.min, control.max, num).tolist() for name, control in self.controls.items()}
         if grid:
             positions = [
                 dict(zip(spans, combination, strict=True)) for combination in itertools.product(*spans.values())
@@ -191,50 +190,25 @@ class Panel:
         return {**self.start, **values}
 
 
-def check_arguments(update, names):
-    """Raise ValueError unless the function update can be called with exactly the named arguments."""
-    try:
-        inspect.signature(update).bind(**dict.fromkeys(names))
-    except TypeError as error:
-        raise ValueError(
-            f"update must take the sliders' names {list(names)} as arguments; its signature is "
-            f"{inspect.signature(update)} ({error})."
-        ) from None
-
-
 def _control(name, spec, label):
-    common = {
-        "description": label,
-        "style": {"description_width": "12em"},
-        "layout": {"width": "36em", "max_width": "100%"},
-    }
-    if isinstance(spec, bool):
-        return ipywidgets.Checkbox(value=spec, indent=False, **{**common, "style": {}})
-    if isinstance(spec, list) and spec:
-        return ipywidgets.Dropdown(options=spec, **common)
-    numbers = spec if isinstance(spec, tuple) and len(spec) == 4 else None
-    if numbers is None or not all(_is_number(value) for value in numbers):
-        raise ValueError(
-            f"sliders[{name!r}] must be (low, high, step, start), a list of choices, or True or False; "
-            f"received {spec!r}."
-        )
-    low, high, step, start = numbers
+    if not (isinstance(spec, tuple) and len(spec) == 4 and all(_is_number(value) for value in spec)):
+        raise ValueError(f"sliders[{name!r}] must be (low, high, step, start); received {spec!r}.")
+    low, high, step, start = spec
     if not (low < high and 0 < step <= high - low and low <= start <= high):
         raise ValueError(
             f"sliders[{name!r}] must be (low, high, step, start) with low < high, 0 < step <= high - low and start "
             f"between low and high; received {spec!r}."
         )
-    whole = all(isinstance(value, int | np.integer) for value in numbers)
-    kind, places = (ipywidgets.IntSlider, "d") if whole else (ipywidgets.FloatSlider, f".{_decimals(step)}f")
-    convert = int if whole else float
-    return kind(
-        min=convert(low),
-        max=convert(high),
-        step=convert(step),
-        value=convert(start),
+    return ipywidgets.FloatSlider(
+        min=float(low),
+        max=float(high),
+        step=float(step),
+        value=float(start),
         continuous_update=True,
-        readout_format=places,
-        **common,
+        readout_format=f".{_decimals(step)}f",
+        description=label,
+        style={"description_width": "12em"},
+        layout={"width": "36em", "max_width": "100%"},
     )
 
 
@@ -247,30 +221,8 @@ def _decimals(step):
 
 
 def _check_value(name, value, control):
-    if isinstance(control, ipywidgets.Checkbox):
-        if not isinstance(value, bool | np.bool_):
-            raise ValueError(f"{name} must be True or False; received {value!r}.")
-    elif isinstance(control, ipywidgets.Dropdown):
-        # Not `in`: choices may be arrays.
-        if not any(value is choice or value == choice for choice in _choices(control)):
-            raise ValueError(f"{name} must be one of {_choices(control)}; received {value!r}.")
-    elif not (_is_number(value) and control.min <= value <= control.max):
+    if not (_is_number(value) and control.min <= value <= control.max):
         raise ValueError(f"{name} must be a number from {control.min:g} to {control.max:g}; received {value!r}.")
-
-
-def _choices(dropdown):
-    return [option[1] if isinstance(option, tuple) else option for option in dropdown.options]
-
-
-def _span(control, num):
-    if isinstance(control, ipywidgets.Checkbox):
-        return [False, True]
-    if isinstance(control, ipywidgets.Dropdown):
-        return _choices(control)
-    values = np.linspace(control.min, control.max, num)
-    if isinstance(control, ipywidgets.IntSlider):
-        values = np.unique(np.round(values).astype(int))
-    return values.tolist()
 
 
 def _readable(value):
