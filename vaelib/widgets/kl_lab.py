@@ -1,24 +1,25 @@
-"""The lab of forward and reverse KL: a target with two modes, a Gaussian q, and where each collects its nats."""
+"""The lab of notebook 03: a target with two modes, a Gaussian q, and where each collects its nats."""
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.ticker import LogLocator
 
 from vaelib.teaching.palette import COLOURS
-from vaelib.teaching.plots import STYLE
 from vaelib.theory.divergences import Mixture, forward_kl, reverse_kl
 from vaelib.theory.gaussian import log_prob_normal
-from vaelib.widgets.figure_lab import FigureLab
+from vaelib.widgets.controls import Slider
+from vaelib.widgets.lab import Lab
 
-X = np.linspace(-9.0, 9.0, 451)
-FORWARD, REVERSE = COLOURS["purple"], COLOURS["vermillion"]
-SMALLEST_BAR = 0.01  # nats; the bars stand on a logarithmic axis, which has no zero
-ALT = (
-    "A target p with two modes and a Gaussian q; below, p log p/q and q log q/p, whose signed areas are the two "
-    "divergences; on the right, the divergences as bars on a logarithmic axis."
-)
+LEFT = Slider("left mode of p", -4.0, 0.0, 0.01, -3.0, key=0.1)
+RIGHT = Slider("right mode of p", 0.0, 4.0, 0.01, 3.0, key=0.1)
+WEIGHT = Slider("weight of the right mode", 0.05, 0.95, 0.01, 0.4, key=0.05)
+MU = Slider("μ, the mean of q", -5.0, 5.0, 0.01, 0.0, key=0.1)
+SIGMA = Slider("σ, the width of q", 0.5, 4.5, 0.01, 2.5, key=0.1)
+
+X = np.linspace(-10.0, 10.0, 501)
+COLOUR = {"forward": COLOURS["purple"], "reverse": COLOURS["vermillion"]}
+LOWEST = -0.3  # neither integrand falls below it: p log p/q ≥ −q/e, and q's peak is at most 0.8
 
 
 def two_modes(separation, weight=0.5):
@@ -49,61 +50,58 @@ def integrands(target, mu, std, x):
     return np.exp(log_p) * (log_p - log_q), np.exp(log_q) * (log_q - log_p)
 
 
-def kl_lab(separation=6.0, weight=0.4, mu=0.0, std=2.0):
-    """Return the lab: sliders for the target's separation and weight and for q's mean and width.
+class KlLab(Lab):
+    """The lab: drag the two peaks of p, q's peak and its flank; see where each divergence collects its nats.
 
-    Args:
-        separation, weight: of the target at the start, see `two_modes`.
-        mu, std: mean and standard deviation of q at the start.
-    Returns:
-        A `Lab`; its readout gives both divergences in nats.
+    Below the densities stand the integrands p log p/q (purple) and q log q/p (vermillion), whose signed areas are the
+    two divergences; beside them the divergences as bars, whole and magnified. In the browser two buttons let q descend
+    either divergence by gradient flow.
     """
-    with mpl.rc_context(STYLE):
-        fig = plt.figure(figsize=(9, 4.4))
-        grid = fig.add_gridspec(2, 3, width_ratios=[1, 1, 0.42])
-        density = fig.add_subplot(grid[0, :2])
-        parts = [fig.add_subplot(grid[1, 0], sharex=density), fig.add_subplot(grid[1, 1], sharex=density)]
-        bar_axis = fig.add_subplot(grid[:, 2])
-        (p_line,) = density.plot(X, 0 * X, color=COLOURS["black"], label="target p")
-        (q_line,) = density.plot(X, 0 * X, color=COLOURS["blue"], label="q")
+
+    def __init__(self):
+        super().__init__(
+            "kl",
+            {"left": LEFT, "right": RIGHT, "weight": WEIGHT, "mu": MU, "sigma": SIGMA},
+            {"x": [X[0], X[-1], len(X)]},
+            alt="A target p with two modes and a Gaussian q; below, p log p/q and q log q/p, whose signed areas are "
+            "the two divergences; beside them, the divergences as bars.",
+        )
+
+    def compute(self, left, right, weight, mu, sigma):
+        target = Mixture([1.0 - weight, weight], [left, right], [1.0, 1.0])
+        forward, reverse = integrands(target, mu, sigma, X)
+        return {
+            "forward": float(forward_kl(target, mu, sigma)),
+            "reverse": float(reverse_kl(target, mu, sigma)),
+            "p": np.exp(target.log_prob(X)),
+            "q": np.exp(log_prob_normal(X, mu, 2 * np.log(sigma))),
+            "forward_integrand": forward,
+            "reverse_integrand": reverse,
+            "forward_area": float(np.trapezoid(forward, X)),  # as far as the picture shows it
+            "reverse_area": float(np.trapezoid(reverse, X)),
+        }
+
+    def draw(self, now, values):
+        figure = plt.figure(figsize=(9.5, 5))
+        grid = figure.add_gridspec(2, 4, width_ratios=[1, 1, 0.5, 0.5])
+        density, whole, zoom = (figure.add_subplot(grid[0, place]) for place in (slice(0, 2), 2, 3))
+        parts = [figure.add_subplot(grid[1, place]) for place in (0, slice(1, 4))]
+        density.plot(X, now["p"], color=COLOURS["black"], label="target p")
+        density.plot(X, now["q"], color=COLOURS["blue"], label="q")
         density.set(xlim=(X[0], X[-1]), ylim=(0, 0.85), ylabel="density")
         density.legend(loc="upper right")
-        lines, areas = [], []
-        for ax, name, colour in zip(parts, ("p log p/q", "q log q/p"), (FORWARD, REVERSE), strict=True):
-            areas.append(ax.fill_between(X, 0, 0 * X, color=colour, alpha=0.4, linewidth=0))
-            lines += ax.plot(X, 0 * X, color=colour, linewidth=1.4)
-            ax.set(ylim=(-0.4, 1.6), xlabel="x", title=f"{name}, nats per unit of x")
-        bars = bar_axis.bar(["KL(p‖q)", "KL(q‖p)"], [0.0, 0.0], 0.6, bottom=SMALLEST_BAR, color=[FORWARD, REVERSE])
-        bar_axis.set(ylim=(SMALLEST_BAR, 1000), yscale="log", ylabel="nats, logarithmic")
-
-    def update(separation, weight, mu, std):
-        target = two_modes(separation, weight)
-        p_line.set_ydata(np.exp(target.log_prob(X)))
-        q_line.set_ydata(np.exp(log_prob_normal(X, mu, 2 * np.log(std))))
-        # Rounding can leave −1e-16 where q = p; "-0.000 nats" would puzzle.
-        kls = [max(kl, 0.0) for kl in (forward_kl(target, mu, std), reverse_kl(target, mu, std))]
-        for line, area, y in zip(lines, areas, integrands(target, mu, std, X), strict=True):
-            line.set_ydata(y)
-            area.set_data(X, 0, y)
-        for bar, kl in zip(bars, kls, strict=True):
-            bar.set_height(max(kl - SMALLEST_BAR, 0.0))
-        return f"forward KL(p‖q) = {kls[0]:.3f} nats, reverse KL(q‖p) = {kls[1]:.3f} nats"
-
-    sliders = {
-        "separation": (0.0, 8.0, 0.1, separation),
-        "weight": (0.05, 0.95, 0.05, weight),
-        "mu": (-5.0, 5.0, 0.1, mu),
-        "std": (0.5, 4.0, 0.05, std),
-    }
-    labels = {
-        "separation": "p: separation",
-        "weight": "p: weight on the right",
-        "mu": "q: mean μ",
-        "std": "q: width σ",
-    }
-    lab = FigureLab(fig, update, [p_line, q_line, lines, areas, bars], sliders, labels=labels, alt=ALT)
-    lab.axes = {"density": density, "forward": parts[0], "reverse": parts[1], "bars": bar_axis}
-    return lab
+        top = 1.1 * max(now["forward_integrand"].max(), now["reverse_integrand"].max())
+        for ax, name, part in zip(parts, ("p log p/q", "q log q/p"), ("forward", "reverse"), strict=True):
+            ax.fill_between(X, 0, now[f"{part}_integrand"], color=COLOUR[part], alpha=0.4, linewidth=0)
+            ax.plot(X, now[f"{part}_integrand"], color=COLOUR[part], linewidth=1.4)
+            ax.axhline(0, color=COLOURS["grey"], linewidth=0.8)
+            ax.set(xlim=(X[0], X[-1]), ylim=(LOWEST, max(top, 0.5)), xlabel="x", title=f"{name}, nats per unit of x")
+        for ax, title in ((whole, "nats"), (zoom, "their first nat")):
+            kls = [max(now["forward"], 0.0), max(now["reverse"], 0.0)]
+            ax.bar(["KL(p‖q)", "KL(q‖p)"], kls, 0.6, color=list(COLOUR.values()))
+            ax.set(title=title, xlim=(-0.6, 1.6), ylim=(0, 1 if ax is zoom else max(1.0, 1.1 * max(kls))))
+            ax.tick_params("x", labelsize=8)
+        return figure
 
 
 def draw_map(mus, stds, surface, minima, colour, title, ax=None):

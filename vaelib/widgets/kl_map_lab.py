@@ -2,21 +2,22 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.patches import FancyArrowPatch
 
 from vaelib.teaching.palette import COLOURS
 from vaelib.theory import gaussian
-from vaelib.widgets.figure_lab import FigureLab
+from vaelib.widgets.controls import Slider
+from vaelib.widgets.lab import Lab
 
 # One meaning per colour, here and in the notebook.
-PRIOR, Q, KL = COLOURS["grey"], COLOURS["blue"], COLOURS["vermillion"]
+PRIOR, Q, KL, WIDTH = COLOURS["grey"], COLOURS["blue"], COLOURS["vermillion"], COLOURS["orange"]
 
-MU = (-3.0, 3.0, 0.05, 1.5)
-LOG_VAR = (-3.0, 3.0, 0.05, -2.0)
+MU = Slider("μ, the mean of q", -3.0, 3.0, 0.01, 2.0, key=0.1)
+LOG_VAR = Slider("log σ² of q", -3.0, 3.0, 0.01, -2.0, key=0.1)
 LEVELS = [0.05, 0.2, 0.5, 1, 2, 3, 4.5, 6, 8, 10]  # nats
 STEP = 0.35  # an arrow is as long as the way of one gradient step of this size
 TIMES = np.linspace(0, 16, 81)
-Z = np.linspace(-7, 7, 421)
+Z = np.linspace(-8, 8, 481)
+ARROWS = 8  # along each side of the map; an even number leaves room for labels in the middle
 
 
 def parts(mu, log_var):
@@ -32,7 +33,7 @@ def parts(mu, log_var):
     return kl(mu, 0.0), kl(0.0, log_var)
 
 
-def draw_kl_map(ax, arrows=9):
+def draw_kl_map(ax, arrows=ARROWS):
     """Draw contours of KL(N(μ, σ²) ‖ N(0, 1)) over (μ, log σ²), with arrows that point downhill.
 
     The arrows give the direction of minus the gradient, not its length.
@@ -43,7 +44,7 @@ def draw_kl_map(ax, arrows=9):
     Returns:
         The Axes.
     """
-    mu, log_var = np.meshgrid(np.linspace(*MU[:2], 121), np.linspace(*LOG_VAR[:2], 121))
+    mu, log_var = np.meshgrid(np.linspace(MU.low, MU.high, 121), np.linspace(LOG_VAR.low, LOG_VAR.high, 121))
     contours = ax.contour(
         mu, log_var, gaussian.kl_standard_normal_per_dim(mu, log_var), LEVELS, colors=PRIOR, linewidths=1
     )
@@ -57,7 +58,13 @@ def draw_kl_map(ax, arrows=9):
             mu[kept], log_var[kept], *(down[:, kept] / length[kept]), angles="xy", pivot="mid", color=KL, alpha=0.45
         )
     ax.plot(0, 0, "+", color=COLOURS["black"], markersize=9)
-    ax.set(xlabel=r"$\mu$", ylabel=r"$\log\,\sigma^2$", xlim=MU[:2], ylim=LOG_VAR[:2], aspect="equal")
+    ax.set(
+        xlabel=r"$\mu$",
+        ylabel=r"$\log\,\sigma^2$",
+        xlim=(MU.low, MU.high),
+        ylim=(LOG_VAR.low, LOG_VAR.high),
+        aspect="equal",
+    )
     ax.set_title("KL in nats; arrows point downhill")
     return ax
 
@@ -83,61 +90,64 @@ def arrow_tip(mu, log_var):
     """Return (mu, log_var) after one gradient step of size `STEP` on the KL, kept on the map."""
     grad_mu, grad_log_var = gaussian.kl_standard_normal_gradient(mu, log_var)
     tip = np.array([mu - STEP * grad_mu, log_var - STEP * grad_log_var])
-    return np.clip(tip, [MU[0], LOG_VAR[0]], [MU[1], LOG_VAR[1]])
+    return np.clip(tip, [MU.low, LOG_VAR.low], [MU.high, LOG_VAR.high])
 
 
-def kl_map_lab():
-    """Build the lab: two sliders move a point on the map; q stands against the prior, the KL as a bar.
+class KlMapLab(Lab):
+    """The lab: drag a point over the map, or q's peak and flank; the KL is split into what mean and width cost.
 
-    On the map: the point (blue), the way of one gradient step (vermillion arrow) and the whole descent (dashed).
-
-    Returns:
-        A Lab with the sliders mu and log_var; its `point`, `arrow`, `path`, `line` and `bars` are what moves.
+    On the map: the point (blue), the way of one gradient step (vermillion arrow) and the whole descent (dashed). Both
+    bars stand on zero; the second one magnifies the first nat.
     """
-    fig, (left, middle, right) = plt.subplots(1, 3, figsize=(9.5, 3.9), width_ratios=[1.5, 1.5, 0.5])
-    draw_kl_map(left)
-    (path,) = left.plot([0], [0], color=Q, linestyle="--", linewidth=1.2)
-    arrow = FancyArrowPatch(
-        (0, 0), (1, 0), arrowstyle="-|>", mutation_scale=14, color=KL, linewidth=2, shrinkA=0, shrinkB=0
-    )
-    left.add_patch(arrow)
-    (point,) = left.plot([0], [0], "o", color=Q, markersize=8)
-    middle.plot(Z, np.exp(gaussian.log_prob_normal(Z, 0.0, 0.0)), color=PRIOR, label="prior $p(z)$")
-    (line,) = middle.plot(Z, np.zeros_like(Z), color=Q, label="$q(z|x)$")
-    area = middle.fill_between(Z, 0, np.zeros_like(Z), color=Q, alpha=0.2)
-    middle.set(xlabel="$z$", ylabel="density", xlim=(Z[0], Z[-1]), ylim=(0, 1.9), title="q against the prior")
-    middle.legend(loc="upper right")
-    bars = [right.bar([""], [0.0], width=0.6, color=KL, alpha=alpha)[0] for alpha in (1.0, 0.45)]
-    right.set(xlim=(-0.5, 0.5), ylim=(0, 13), ylabel="nats", title="KL")
-    right.legend(bars, ["mean", "width"], loc="upper right")
 
-    def update(mu, log_var):
-        point.set_data([mu], [log_var])
-        path.set_data(*gaussian.kl_gradient_flow(mu, log_var, TIMES))
-        tip = arrow_tip(mu, log_var)
-        arrow.set_positions((mu, log_var), tip)
-        arrow.set_visible(bool(np.hypot(*(tip - (mu, log_var))) > 0.02))  # shorter than that, only a head would show
-        density = np.exp(gaussian.log_prob_normal(Z, mu, log_var))
-        line.set_ydata(density)
-        area.set_data(Z, 0, density)
-        mean, width = parts(mu, log_var)
-        bars[0].set_height(mean)
-        bars[1].set_y(mean)
-        bars[1].set_height(width)
-        grad_mu, grad_log_var = gaussian.kl_standard_normal_gradient(mu, log_var)
-        return (
-            f"KL {mean + width:.3f} nats = {mean:.3f} for the mean + {width:.3f} for the width\n"
-            f"gradient: ∂KL/∂μ {grad_mu:+.3f}, ∂KL/∂log σ² {grad_log_var:+.3f}"
+    def __init__(self):
+        super().__init__(
+            "kl_map",
+            {"mu": MU, "log_var": LOG_VAR},
+            {
+                "z": [Z[0], Z[-1], len(Z)],
+                "times": [TIMES[0], TIMES[-1], len(TIMES)],
+                "range": [MU.low, MU.high],
+                "levels": LEVELS,
+                "step": STEP,
+                "arrows": ARROWS,
+            },
+            alt="Left: contours of KL(q‖p) over μ and log σ², with a point, one gradient step from it and its descent "
+            "to the prior. Middle: q and the prior over z. Right: the KL as a bar, split into mean and width.",
         )
 
-    lab = FigureLab(
-        fig,
-        update,
-        [path, arrow, point, line, area, bars],
-        {"mu": MU, "log_var": LOG_VAR},
-        labels={"mu": "μ, the mean of q", "log_var": "log σ² of q"},
-        alt="Left: contours of KL(q‖p) over μ and log σ², with a point, one gradient step from it and its descent to "
-        "the prior. Middle: q and the prior over z. Right: the KL as a bar, split into mean and width.",
-    )
-    lab.point, lab.arrow, lab.path, lab.line, lab.bars = point, arrow, path, line, bars
-    return lab
+    def compute(self, mu, log_var):
+        mean, width = (float(part) for part in parts(mu, log_var))
+        slope_mu, slope_log_var = (float(slope) for slope in gaussian.kl_standard_normal_gradient(mu, log_var))
+        path_mu, path_log_var = gaussian.kl_gradient_flow(mu, log_var, TIMES)
+        return {
+            "kl": mean + width,
+            "mean": mean,
+            "width": width,
+            "slope_mu": slope_mu,
+            "slope_log_var": slope_log_var,
+            "tip": arrow_tip(mu, log_var),
+            "path_mu": path_mu,
+            "path_log_var": path_log_var,
+            "density": np.exp(gaussian.log_prob_normal(Z, mu, log_var)),
+        }
+
+    def draw(self, now, values):
+        figure, (left, middle, right, zoom) = plt.subplots(1, 4, figsize=(10, 3.9), width_ratios=[1.6, 1.5, 0.45, 0.45])
+        draw_kl_map(left)
+        place = np.array([values["mu"], values["log_var"]])
+        left.plot(now["path_mu"], now["path_log_var"], color=Q, linestyle="--", linewidth=1.2)
+        if np.hypot(*(now["tip"] - place)) > 0.02:  # shorter than that, only a head would show
+            left.annotate("", now["tip"], place, arrowprops={"arrowstyle": "-|>", "color": KL, "linewidth": 2})
+        left.plot(*place, "o", color=Q, markersize=8)
+        middle.plot(Z, np.exp(gaussian.log_prob_normal(Z, 0.0, 0.0)), color=PRIOR, label="prior $p(z)$")
+        middle.plot(Z, now["density"], color=Q, label="$q(z|x)$")
+        middle.fill_between(Z, 0, now["density"], color=Q, alpha=0.2)
+        middle.set(xlabel="$z$", ylabel="density", xlim=(Z[0], Z[-1]), ylim=(0, 1.9), title="q against the prior")
+        middle.legend(loc="upper right")
+        for ax, top, title in ((right, 13, "KL, nats"), (zoom, 1, "first nat")):
+            ax.bar([""], [now["mean"]], width=0.6, color=KL, label="mean")
+            ax.bar([""], [now["width"]], width=0.6, bottom=[now["mean"]], color=WIDTH, label="width")
+            ax.set(xlim=(-0.5, 0.5), ylim=(0, top), title=title)
+        right.legend(loc="upper right", fontsize=8)
+        return figure
