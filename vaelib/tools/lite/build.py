@@ -22,7 +22,7 @@ from vaelib.tools.lite.pyodide import (
     find_added,
     needed,
     normal,
-    write_core,
+    read_core,
 )
 from vaelib.tools.lite.wheels import build_stand_in, build_vaelib
 
@@ -101,7 +101,8 @@ def _write_python(folder: Path, kernel: Path, output: Path, on_board: bool) -> N
     lock = make_lock(folder, sorted(output.glob("*.whl")), on_board)
     (output / LOCK).write_text(json.dumps(lock, indent=1))
     if on_board:
-        write_core(folder, output)
+        for name in CORE:
+            (output / name).write_bytes(read_core(folder, name))
         for entry in needed(folder):
             shutil.copy(folder / lock["packages"][normal(entry["name"])]["file_name"], output)
 

@@ -78,7 +78,7 @@ def check(folder: Path) -> None:
 
 def core_lock(folder: Path) -> dict[str, Any]:
     """Return Pyodide's own lock file, out of npm's archive."""
-    return json.loads(_member(folder, LOCK))
+    return json.loads(read_core(folder, LOCK))
 
 
 def needed(folder: Path) -> list[dict[str, Any]]:
@@ -109,10 +109,12 @@ def find_added(folder: Path, name: str) -> Path | None:
     return _wheel(folder, name, metadata.version(name))
 
 
-def write_core(folder: Path, output: Path) -> None:
-    """Write Pyodide's core, out of npm's archive, into a folder."""
-    for name in CORE:
-        (output / name).write_bytes(_member(folder, name))
+def read_core(folder: Path, name: str) -> bytes:
+    """Return a file of npm's archive: one of CORE, or LOCK."""
+    with tarfile.open(folder / ARCHIVE) as archive:
+        file = archive.extractfile(f"package/{name}")
+        assert file is not None, f"{name} is no file of {ARCHIVE}"
+        return file.read()
 
 
 def normal(name: str) -> str:
@@ -149,13 +151,6 @@ def _wheel(folder: Path, name: str, version: str) -> Path | None:
         if found == normal(name) and its_version == Version(version):
             return path
     return None
-
-
-def _member(folder: Path, name: str) -> bytes:
-    with tarfile.open(folder / ARCHIVE) as archive:
-        file = archive.extractfile(f"package/{name}")
-        assert file is not None, f"{name} is no file of {ARCHIVE}"
-        return file.read()
 
 
 def _fetch_core(folder: Path) -> None:
