@@ -115,7 +115,7 @@ def test_arrays_travel_whole():
 
 def test_the_style_gives_both_themes_every_colour():
     for colours in (palette.COLOURS, palette.DARK_COLOURS):
-        assert all(f"--{name}: {colour}" in lab.Lab._css for name, colour in colours.items())
+        assert all(f"--{name}: {colour}" in lab.STYLE_SHEET for name, colour in colours.items())
     assert palette.COLOURS.keys() == palette.DARK_COLOURS.keys()
 
 

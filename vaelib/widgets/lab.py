@@ -17,6 +17,9 @@ from vaelib.teaching.plots import STYLE
 from vaelib.widgets.cells import replace_widgets_of_this_cell
 
 JS = pathlib.Path(__file__).parent / "js"
+# What a page needs once for all its labs.
+MODULE = (JS / "bundle.js").read_text("utf-8")
+STYLE_SHEET = css_variables(".vaelib-lab") + (JS / "bundle.css").read_text("utf-8")
 SHARPNESS = 2  # pixels of a still picture per CSS pixel
 
 
@@ -44,8 +47,8 @@ class Lab(anywidget.AnyWidget):
         traitlets.TraitError: values, here or later, hold an unknown name or a value that its control cannot take.
     """
 
-    _esm = (JS / "bundle.js").read_text("utf-8")
-    _css = css_variables(".vaelib-lab") + (JS / "bundle.css").read_text("utf-8")
+    _esm = MODULE
+    _css = STYLE_SHEET
 
     kind = traitlets.Unicode(read_only=True).tag(sync=True)
     spec = traitlets.Dict(read_only=True).tag(sync=True)

@@ -12,6 +12,7 @@ from typing import Any
 import jinja2
 
 import vaelib
+from vaelib.teaching.palette import css_variables
 from vaelib.tools.links import REPOSITORY, binder_link, colab_link
 from vaelib.tools.runner.notebooks import CourseError
 from vaelib.tools.site.dark import both_themes
@@ -83,7 +84,8 @@ def _copy_labs(assets: Path) -> None:
         raise CourseError(f"The labs' bundle is missing in {LABS}. `make widgets` makes it.")
     module = json.dumps((LABS / "bundle.js").read_text("utf-8"), ensure_ascii=False)
     (assets / "labs.js").write_text(f"window.labsModule = {module};\n", encoding="utf-8")
-    shutil.copy(LABS / "bundle.css", assets / "labs.css")
+    style = css_variables(".vaelib-lab") + (LABS / "bundle.css").read_text("utf-8")
+    (assets / "labs.css").write_text(style, encoding="utf-8")
 
 
 def _wanted_images(pages: Iterable[Page], images: Path) -> set[str]:
