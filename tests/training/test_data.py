@@ -170,6 +170,14 @@ def test_bad_data_are_refused_before_anything_is_trained(start, rows, x, message
     assert toy._held == {}
 
 
+def test_x_and_y_in_one_tuple_are_refused_with_the_way_out(toy, rows):
+    for use in (toy.fit, toy.evaluate):
+        with pytest.raises(
+            ValueError, match=r"x must be one array; received a tuple of 2\. Pass y beside it: fit\(x, y\)"
+        ):
+            use((rows(4), np.zeros(4)), verbose=0)
+
+
 @pytest.mark.parametrize(
     "y, weights, message",
     [

@@ -70,6 +70,10 @@ class DataCheck:
         """
         if x is None:
             raise ValueError(f"{names[0]} must be an array or a source of batches; received None.")
+        if isinstance(x, tuple):
+            raise ValueError(
+                f"{names[0]} must be one array; received a tuple of {len(x)}. Pass y beside it: fit(x, y)."
+            )
         if not _is_array(x):
             if y is not None or sample_weight is not None:
                 raise ValueError(f"{names[0]} brings batches, so {names[1]} and {names[2]} must come with them.")
