@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from site_pages import lessons, visit  # noqa: F401
 from widget_page import Site, settle
 
 # A look at each kind of page for `make test`; the other tests of this folder are slow.

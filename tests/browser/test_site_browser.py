@@ -24,14 +24,6 @@ CODES = [[0, 0], [1, -1], [-2.5, 0.3], [3.12, 3.31], [-3.5, 2.09]]
 
 
 @pytest.fixture(scope="module")
-def lessons(tmp_path_factory):
-    """The site of the committed notebooks as they are, without a run."""
-    folder = tmp_path_factory.mktemp("site")
-    build_site(find_sources(ROOT / "notebooks", []), folder, images=ROOT / "images")
-    return folder
-
-
-@pytest.fixture(scope="module")
 def model():
     return pretrained.load("mnist")
 
@@ -74,44 +66,9 @@ def explorers(tmp_path_factory, model):
     return folder / "site"
 
 
-@pytest.fixture
-def visit(browser):
-    """Open a page of a site; the test fails where its console or an address outside was used."""
-    pages = []
-
-    def visit(path, width=1200, errors=False, **options):
-        page = browser.new_page(viewport={"width": width, "height": 1000}, **options)
-        page.set_default_timeout(120_000)
-        complaints = []
-
-        def only_files(route):
-            if route.request.url.startswith(("file:", "data:", "blob:")):
-                route.continue_()
-            else:
-                complaints.append(route.request.url)
-                route.abort()
-
-        page.route("**/*", only_files)
-        # A page that is left while it loads gives up its own files: that is no failure.
-        page.on("requestfailed", lambda r: r.failure == "net::ERR_ABORTED" or complaints.append(f"{r.failure} {r.url}"))
-        if not errors:
-            page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        pages.append((page, complaints))
-        page.goto(path.as_uri())
-        if page.locator("script[src*='MathJax.js']").count():
-            page.locator("html.math-done").wait_for(state="attached")
-        return page
-
-    yield visit
-    for page, complaints in pages:
-        page.close()
-        assert complaints == []
-
-
 @pytest.mark.parametrize("name", LESSONS)
-def test_every_formula_is_rendered_and_nothing_is_wider_than_a_phone(lessons, visit, name):
-    page = visit(lessons / f"{name}.html", width=390)
+def test_every_formula_is_rendered(lessons, visit, name):
+    page = visit(lessons / f"{name}.html")
     source = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
     prose = "\n".join(cell.source for cell in source.cells if cell.cell_type == "markdown")
     prose = re.sub(r"```.*?```|`[^`\n]*`", "", prose, flags=re.DOTALL)
@@ -130,7 +87,6 @@ def test_every_formula_is_rendered_and_nothing_is_wider_than_a_phone(lessons, vi
     numbers = re.findall(r"\\tag\{(\w+)\}", prose)
     shown = page.locator(".MathJax_Display .mtd").all_inner_texts()
     assert [n for n in numbers if f"({n})" not in "".join(shown).replace("\u2061", "")] == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "a phone would scroll sideways"
     # Every picture is there.
     assert page.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
 
@@ -149,7 +105,7 @@ def test_index_links_keyboard_and_dark_pages(lessons, visit):
     page = visit(lessons / "index.html", color_scheme="dark")
     background = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)"
     assert max(page.evaluate(background)) < 60
-    assert page.evaluate("document.querySelector('.map')?.naturalWidth") == 800
+    assert page.locator(".map a").count() == len(LESSONS)
     assert page.locator(".lessons tbody tr").count() == len(LESSONS)
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"

@@ -1,4 +1,4 @@
-"""What only notebooks and assignments import: claims, answers, plots, figures, diagrams, mistakes, diagnosis."""
+"""What only notebooks and assignments import: claims, answers, plots, tables, diagrams, mistakes, diagnosis."""
 
 import lazy_loader
 

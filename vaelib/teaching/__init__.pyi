@@ -7,3 +7,4 @@ from . import mistakes as mistakes
 from . import palette as palette
 from . import plots as plots
 from . import runs as runs
+from . import tables as tables

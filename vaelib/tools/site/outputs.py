@@ -22,6 +22,7 @@ SLIDERS = "What this cell shows moves in JupyterLab, where Python runs. Here the
 _MOVES_IN_JUPYTERLAB = "This explorer moves in JupyterLab: its decoder needs Python. Here is its first picture."
 _NEEDS_JAVASCRIPT = "An explorer stands here. It needs JavaScript."
 _STILL_LAB = "This is a still picture of a lab: it moves where JavaScript runs."
+MANY = 12  # figures of the report that stand open
 # The table of claims at a lesson's end, as `vaelib.summary` writes it now and as it did earlier.
 _SUMMARY = re.compile(r'class="vaelib-summary"|<caption>\d+ claims? made')
 
@@ -59,7 +60,7 @@ class Outputs:
 
         def flush() -> None:
             if records:
-                parts.append(f'<dl class="figures">{"".join(records)}</dl>')
+                parts.append(_records(records))
                 records.clear()
 
         for output in cell.outputs:
@@ -193,6 +194,14 @@ def _chip(items: list[str], heading: str = "") -> str:
         f'<ul class="claims">{"".join(items)}</ul></details>'
     )
     return chip + (f'<ul class="claims">{"".join(failed)}</ul>' if failed and not heading else "")
+
+
+def _records(records: list[str]) -> str:
+    """Figures for the report; a long list folds."""
+    listed = f'<dl class="figures">{"".join(records)}</dl>'
+    if len(records) <= MANY:
+        return listed
+    return f"<details><summary>{len(records)} figures for the course report</summary>{listed}</details>"
 
 
 def _record(data: dict[str, Any]) -> str:

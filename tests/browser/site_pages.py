@@ -1,0 +1,60 @@
+"""Pages of the site for the tests of this folder: the committed lessons, and a browser that stays off the network."""
+
+from pathlib import Path
+
+import pytest
+
+from vaelib.tools.site import build_site, find_sources
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def lessons(tmp_path_factory):
+    """The site of the committed notebooks as they are, without a run."""
+    folder = tmp_path_factory.mktemp("site")
+    build_site(find_sources(ROOT / "notebooks", []), folder, images=ROOT / "images")
+    return folder
+
+
+@pytest.fixture
+def visit(browser):
+    """Open a page of a site; the test fails where its console or an address outside was used."""
+    pages = []
+
+    def visit(path, width=1200, errors=False, **options):
+        page = browser.new_page(viewport={"width": width, "height": 1000}, **options)
+        page.set_default_timeout(120_000)
+        complaints = []
+
+        def only_files(route):
+            if route.request.url.startswith(("file:", "data:", "blob:")):
+                route.continue_()
+            else:
+                complaints.append(route.request.url)
+                route.abort()
+
+        page.route("**/*", only_files)
+        # A page that is left while it loads gives up its own files: that is no failure.
+        page.on("requestfailed", lambda r: r.failure == "net::ERR_ABORTED" or complaints.append(f"{r.failure} {r.url}"))
+        if not errors:
+            page.on("console", lambda message: message.type == "error" and complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        pages.append((page, complaints))
+        page.goto(path.as_uri())
+        if page.locator("script[src*='MathJax.js']").count():
+            page.locator("html.math-done").wait_for(state="attached")
+        return page
+
+    yield visit
+    for page, complaints in pages:
+        page.close()
+        assert complaints == []
+
+
+def typeset(page):
+    """Wait until every formula has its size, and everything its width."""
+    page.evaluate(
+        """() => new Promise((done) => setTimeout(
+          () => (window.MathJax?.Hub ? MathJax.Hub.Queue(() => setTimeout(done, 50)) : done()), 300))"""
+    )

@@ -1,0 +1,193 @@
+"""Every page of the site as a reader meets it: nothing cut at any width, no barrier, and what a page does by itself."""
+
+import json
+
+import pytest
+from site_pages import ROOT, typeset
+
+NAMES = [*sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb")), "index", "glossary"]
+WIDTHS = (1280, 800, 390)
+AXE = ROOT / "build" / "js" / "node_modules" / "axe-core" / "axe.min.js"  # `make widgets` puts it there
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+# What is cut off or sticks out, with everything that folds laid open. MathJax's own boxes overlap by design, and are
+# measured as a whole.
+CUT = """() => {
+  const skipped = ".MJX_Assistive_MathML, .MathJax_Preview, .stacked thead, script, .scrolls, [hidden]";
+  const edge = document.querySelector("main").getBoundingClientRect().right + 1;
+  const cut = [];
+  for (const e of document.querySelectorAll("main, main *")) {
+    if (e.closest(skipped) || e.matches("svg *, .MathJax *")) continue;
+    const style = getComputedStyle(e);
+    if (style.display === "none" || style.visibility === "hidden") continue;
+    const inline = style.display === "inline" && !e.matches(".MathJax, img");
+    const wide = !inline && e.clientWidth > 0 && e.scrollWidth > e.clientWidth + 1;
+    const out = !inline && e.getBoundingClientRect().right > edge;
+    const text = e.textContent.trim().slice(0, 60);
+    if (wide || out) cut.push(`${e.tagName}.${e.className}: ${e.scrollWidth} > ${e.clientWidth}: ${text}`);
+  }
+  if (document.documentElement.scrollWidth > innerWidth) cut.push("the page");
+  return cut;
+}"""
+
+
+def lay_open(page):
+    page.evaluate("document.querySelectorAll('main details').forEach((d) => (d.open = true))")
+    typeset(page)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_cut_at_any_width(lessons, visit, name):
+    page = visit(lessons / f"{name}.html", width=WIDTHS[0])
+    lay_open(page)
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 1000})
+        typeset(page)
+        assert page.evaluate(CUT) == [], f"{width} px"
+        # A formula that scrolls is the last resort, of narrow screens, and the keyboard reaches it.
+        scrolls = page.locator(".scrolls").evaluate_all("all => all.map((e) => [e.tabIndex, e.className])")
+        assert all(tab == 0 and "MathJax_Display" in kind for tab, kind in scrolls)
+        assert width < 800 or not scrolls
+
+
+def test_what_is_cut_is_found(lessons, visit):
+    page = visit(lessons / "index.html", width=390)
+    assert page.evaluate(CUT) == []
+    page.evaluate("document.querySelector('article p').style.cssText = 'white-space: nowrap; overflow: hidden'")
+    assert len(page.evaluate(CUT)) == 1
+    page.evaluate("document.querySelector('article p').innerHTML = '<div style=\"width: 500px\">wide</div>'")
+    assert len(page.evaluate(CUT)) >= 2
+
+
+@pytest.fixture
+def axe(request):
+    if not AXE.is_file():
+        pytest.skip("axe-core is not there: `make widgets` installs it")
+
+    def run(page):
+        page.evaluate(AXE.read_text("utf-8"))
+        # What MathJax draws is hidden from screen readers, which get its MathML. Style sheets are not asked for again:
+        # a page from file:// may not read them.
+        found = page.evaluate(
+            "rules => axe.run({ exclude: ['.MathJax > .math'] }, "
+            "{ runOnly: { type: 'tag', values: rules }, preload: false })",
+            RULES,
+        )
+        assert len(found["passes"]) > 20
+        return [f"{v['id']}: {node['html'][:200]}" for v in found["violations"] for node in v["nodes"]]
+
+    return run
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", NAMES)
+def test_axe_finds_no_barrier(lessons, visit, axe, name, theme):
+    page = visit(lessons / f"{name}.html", width=1280, color_scheme=theme)
+    lay_open(page)
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 1000})
+        typeset(page)
+        assert axe(page) == [], f"{width} px"
+
+
+def test_axe_would_find_a_barrier(lessons, visit, axe):
+    page = visit(lessons / "glossary.html")
+    picture = "data:image/svg+xml,%3Csvg xmlns=%22http://www.w3.org/2000/svg%22/%3E"
+    barriers = f'<img src="{picture}"><p style="color: #ccc; background: #fff">pale</p>'
+    page.evaluate("text => document.querySelector('article').insertAdjacentHTML('beforeend', text)", barriers)
+    assert {line.split(":")[0] for line in axe(page)} == {"image-alt", "color-contrast"}
+
+
+def test_search_works_from_a_file(lessons, visit):
+    page = visit(lessons / "02_elbo.html")
+    field = page.get_by_role("searchbox")
+    page.keyboard.press("/")
+    assert field.evaluate("e => e === document.activeElement")
+    field.type("reparametrisation")  # a slip that the search forgives
+    first = page.locator(".found a").first
+    first.wait_for()
+    assert "Reparameterisation" in page.locator(".found").inner_text()
+    field.fill("Jensen inequality")
+    page.wait_for_function("document.querySelector('.found a b')?.textContent.includes('Jensen')")
+    assert "02 · The ELBO" in first.inner_text()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_function("location.hash.length > 1")
+    assert "Jensen" in page.evaluate("decodeURIComponent(location.hash)")
+    field.fill("xylophone")
+    page.wait_for_function("document.querySelector('.found').textContent === 'Nothing found.'")
+    page.keyboard.press("Escape")
+    assert not page.locator(".found").is_visible()
+    entries = json.loads((lessons / "assets" / "search-index.js").read_text("utf-8").split(" = ", 1)[1].rstrip(";\n"))
+    assert len({entry["id"] for entry in entries}) == len(entries) > 100
+
+
+def test_the_theme_is_the_readers_choice_and_stays(lessons, visit):
+    page = visit(lessons / "index.html", color_scheme="light")
+    paper = "getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(paper) == "rgb(255, 255, 255)"
+    page.get_by_role("button", name="Switch to the dark theme").click()
+    assert (
+        page.evaluate(paper)
+        == "rgb(20, 24, 29)"
+        == page.evaluate("getComputedStyle(document.querySelector('.map rect')).fill")
+    )
+    page.locator(".lessons a").first.click()
+    page.wait_for_function("document.documentElement.dataset.theme === 'dark' && document.readyState === 'complete'")
+    assert page.evaluate(paper) == "rgb(20, 24, 29)"
+    page.get_by_role("button", name="Switch to the light theme").click()
+    page.reload()
+    assert page.evaluate("document.documentElement.dataset.theme") is None, (
+        "back at what the system says: it is followed"
+    )
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate(paper) == "rgb(20, 24, 29)"
+
+
+def test_what_is_done_stays_in_this_browser(lessons, visit):
+    page = visit(lessons / "02_elbo.html")
+    done = page.get_by_role("button", name="Mark this lesson as done")
+    done.click()
+    assert page.locator("button.done").get_attribute("aria-pressed") == "true"
+    page.goto((lessons / "index.html").as_uri())
+    assert page.locator("tr.is-done").evaluate_all("all => all.map((e) => e.dataset.of)") == ["02_elbo"]
+
+
+def test_code_can_be_copied_as_it_was_written(lessons, visit, browser):
+    page = visit(lessons / "02_elbo.html")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    block = page.locator(".copied").nth(1)
+    block.hover()
+    block.get_by_role("button", name="Copy this code").click()
+    page.wait_for_function("document.querySelectorAll('.copy')[1].textContent === 'Copied'")
+    from vaelib.tools.site import find_sources
+
+    cells = find_sources(ROOT / "notebooks", [])[2].content.cells
+    written = [cell.source for cell in cells if cell.cell_type == "code" and cell.source.strip()]
+    assert page.evaluate("navigator.clipboard.readText()") == written[1].rstrip()
+
+
+def test_contents_mark_the_section_and_print_opens_the_answers(lessons, visit):
+    page = visit(lessons / "02_elbo.html")
+    heading = page.locator("article h2").nth(2)
+    heading.evaluate("e => e.scrollIntoView()")
+    page.wait_for_function("document.querySelector('.side .sections [aria-current]')")
+    marked = page.locator(".side .sections a[aria-current=location]")
+    assert marked.get_attribute("href") == "#" + heading.get_attribute("id")
+    closed = page.locator(".text details:not([open])").count()
+    assert closed > 3
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator(".text details:not([open])").count() == 0
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.locator(".text details:not([open])").count() == closed
+
+
+def test_claims_fold_and_the_glossary_explains(lessons, visit):
+    page = visit(lessons / "02_elbo.html")
+    chip = page.locator(".cell .claims-chip").first
+    assert not chip.locator("li").first.is_visible()
+    chip.locator("summary").click()
+    assert chip.locator("li").first.is_visible()
+    term = page.locator("a.term").first
+    term.click()
+    assert page.url.endswith("/glossary.html#elbo") and page.locator("#elbo:target + dd").is_visible()
