@@ -1,8 +1,12 @@
-"""nbgrader's settings: `make assignments` and `make grade` read them, and so does the command `nbgrader`."""
+"""nbgrader's settings.
+
+`make assignments` and `make grade` read them, and so does the command `nbgrader`.
+"""
 
 c = get_config()  # noqa: F821 (nbgrader defines it)
 
-# Seconds that one cell may take; it is then interrupted, and the cells after it still run.
+# Seconds that one cell may take; it is then interrupted, and the cells after it still
+# run.
 c.Execute.timeout = 120
 
 c.Autograde.autograde_preprocessors = [

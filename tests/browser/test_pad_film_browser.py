@@ -7,7 +7,15 @@ from test_latent_pad_browser import CHROMIUM, numpy_decoder, playwright_api, req
 from widget_page import drag, rest, settle
 
 import vaelib
-from vaelib.pretrained.networks import NumpyDecoder, affine, identity_mean, log_var_of, mean_of, normal_mean
+from vaelib.pretrained.networks import (
+    NumpyDecoder,
+    affine,
+    continuous_bernoulli_mean,
+    identity_mean,
+    log_var_of,
+    mean_of,
+    normal_mean,
+)
 from vaelib.widgets.directions import direction_between
 from vaelib.widgets.latent_pad import LatentPad
 
@@ -278,6 +286,15 @@ def test_one_standard_deviation_for_all_pixels_is_said(open_page):
     assert page.locator(".spread").inner_text() == "The decoder has one standard deviation for every pixel: 0.223."
     rgb = canvas(page, "a", ".decoded canvas")[:, 0]
     assert np.abs(rgb - 255 * decoder(np.zeros((1, 2), "float32")).ravel().clip(0, 1)).max() <= 1
+
+
+def test_the_mean_of_a_continuous_bernoulli(open_page):
+    base = numpy_decoder()
+    decoder = NumpyDecoder(base.steps, continuous_bernoulli_mean, SHAPE, 2)
+    page = open_page(a=LatentPad(decoder))
+    for z in [[0, 0], [1, -1], [-7, 9.5]]:
+        set_z(page, z)
+        require_pixels(page, decoder, z)
 
 
 # ---- Convolutions

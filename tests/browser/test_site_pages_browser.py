@@ -129,19 +129,19 @@ def test_the_theme_is_the_readers_choice_and_stays(lessons, visit):
     page.get_by_role("button", name="Switch to the dark theme").click()
     assert (
         page.evaluate(paper)
-        == "rgb(20, 24, 29)"
+        == "rgb(22, 22, 22)"
         == page.evaluate("getComputedStyle(document.querySelector('.map rect')).fill")
     )
     page.locator(".lessons a").first.click()
     page.wait_for_function("document.documentElement.dataset.theme === 'dark' && document.readyState === 'complete'")
-    assert page.evaluate(paper) == "rgb(20, 24, 29)"
+    assert page.evaluate(paper) == "rgb(22, 22, 22)"
     page.get_by_role("button", name="Switch to the light theme").click()
     page.reload()
     assert page.evaluate("document.documentElement.dataset.theme") is None, (
         "back at what the system says: it is followed"
     )
     page.emulate_media(color_scheme="dark")
-    assert page.evaluate(paper) == "rgb(20, 24, 29)"
+    assert page.evaluate(paper) == "rgb(22, 22, 22)"
 
 
 def test_what_is_done_stays_in_this_browser(lessons, visit):

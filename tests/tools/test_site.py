@@ -17,6 +17,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 import vaelib
 from vaelib.mime import CLAIM_MIME, DATA_MIME, FIGURE_MIME, LAB_MIME
 from vaelib.pretrained.networks import NumpyDecoder, bernoulli_mean
+from vaelib.teaching.claims import Summary
+from vaelib.teaching.tables import Table
 from vaelib.tools.runner import CourseError, evidence
 from vaelib.tools.runner.evidence import collect_evidence, hash_widgets, record_widgets
 from vaelib.tools.site import build, build_site, find_sources
@@ -321,6 +323,103 @@ def test_a_lab_lives_from_its_output_alone(course, tmp_path, monkeypatch):
     assert json.loads(module[1]) == bundle
     assert "assets/labs.css" in page.all("link", "href")
     require_self_contained(site)
+
+
+def test_the_front_page_shows_the_first_explorer_of_the_faces(course):
+    kernel = np.random.default_rng(0).standard_normal((2, 30)).astype("float32")
+    decoder = NumpyDecoder([lambda h: h @ kernel], bernoulli_mean, (6, 5), 2)
+    first, second = LatentPad(decoder, names=("pose", "humour")), LatentPad(decoder, names=("a", "b"))
+    cells = [code("LatentPad(x)", view("first")), code("LatentPad(y)", view("second"))]
+    state = state_of(("first", first), ("second", second))
+    course.write("08_faces", *cells, place="executed", metadata=state)
+    for cell in cells:
+        cell.outputs = []
+    course.write("08_faces", *cells)
+    site = course.build()
+    text = (site / "index.html").read_text("utf-8")
+    assert re.findall(r'<div class="explorer" id="(.*?)" data-model="(.*?)"', text) == [("lab-1", "first")]
+    held = re.search(r'<script type="application/json" id="widget-state">(.*?)</script>', text, re.DOTALL)
+    content = json.loads(held[1])
+    assert list(content["models"]) == ["first"] and content["models"]["first"]["state"]["names"] == ["pose", "humour"]
+    assert content["sources"][content["models"]["first"]["module"]] == first.get_state()["_esm"]
+    require_self_contained(site)
+    (course.folder / "executed" / "08_faces.ipynb").unlink()
+    assert "widget-state" not in (course.build() / "index.html").read_text("utf-8")
+
+
+def test_words_are_explained_and_sections_are_found(course):
+    course.write(
+        "01_a",
+        new_markdown_cell(
+            "# 01 · Prior\n\nThe prior, `encoder` and $\\text{decoder}$ and the [posterior](https://a.b)."
+        ),
+        new_markdown_cell("## The ELBO\n\nThe Prior again. Nelbo is no word, NELBO is. An evidence lower bound."),
+        code("prior = 1  # latent variable"),
+    )
+    course.write("02_b", new_markdown_cell("# 02\n\nPriors none; a prior."))
+    site = course.build()
+    text = (site / "01_a.html").read_text("utf-8")
+    links = re.findall(r'<a class="term" href="(.*?)">(.*?)</a>', text)
+    assert links == [("glossary.html#prior", "prior"), ("glossary.html#elbo", "NELBO")], "each once, and in plain text"
+    glossary = Tags(site / "glossary.html")
+    assert sorted(glossary.all("dt", "id")) == ["elbo", "prior"], "words that no lesson uses are left out"
+    assert "In 01, 02" in re.sub(r"\s+", " ", glossary.text)
+    script = (site / "assets" / "search-index.js").read_text("utf-8")
+    found = json.loads(script.removeprefix("window.searchEntries = ").removesuffix(";\n"))
+    assert [(entry["id"].split("#")[0], entry["title"]) for entry in found] == [
+        ("01_a.html", "01 · Prior"), ("01_a.html", "The ELBO"), ("02_b.html", "02"),
+    ]  # fmt: skip
+    assert "Nelbo is no word" in found[1]["text"] and "latent variable" not in script, "code is not searched"
+    require_self_contained(site)
+
+
+def test_a_page_says_what_it_is_whatever_it_quotes(course):
+    course.write("01_a", new_markdown_cell('# 01 · "Quoted" & more\n\n**You see `x` & "y".**'))
+    site = course.build()
+    for page, title, description in (
+        ("01_a", '01 · "Quoted" & more', 'You see x & "y".'),
+        ("index", "Variational autoencoders, proved in numbers", 'A course from "what is a latent variable" to a face'),
+    ):
+        metas = {
+            a.get("name", a.get("property")): a.get("content")
+            for t, a in Tags(site / f"{page}.html").tags
+            if t == "meta"
+        }
+        assert metas["description"] == metas["og:description"] and metas["description"].startswith(description)
+        assert metas["og:title"] == title
+
+
+def test_cells_that_only_check_are_folded_and_lessons_that_run_elsewhere_linked(course, monkeypatch):
+    folded = code("claim(1)", claim("a", "1 = 1"))
+    folded.metadata["tags"] = ["check"]
+    end = shown({"text/html": Summary(())._repr_html_()})
+    course.write(
+        "01_a",
+        new_markdown_cell("# 01\n\n## First"),
+        folded,
+        code("claim(2)", claim("b", ""), claim("c", "")),
+        new_markdown_cell("## Second"),
+        code("summary()", end),
+    )
+    (course.folder / "lite" / "files").mkdir(parents=True)
+    (course.folder / "lite" / "files" / "01_a.ipynb").write_text("{}")
+    monkeypatch.setattr(build, "REPOSITORY", "https://github.com/someone/course")
+    build_site(course.sources(), course.folder / "site", images=course.folder / "images", lite=course.folder / "lite")
+    text = (course.folder / "site" / "01_a.html").read_text("utf-8")
+    assert text.count('<details class="check"><summary>the check</summary><div class="code">') == 1
+    summary = text[text.index('<div class="summary">') :]
+    assert "3 claims made, 3 held" in summary and 'First <span class="count">3 of 3 hold' in summary
+    runs = re.search(r'<p class="runs">.*?</p>', text, re.DOTALL)[0]
+    assert 'href="../lite/lab/index.html?path=01_a.ipynb"' in runs and "mybinder" in runs and "colab" in runs
+
+
+def test_a_table_knows_its_columns(course):
+    text = "# T\n\n| | $\\log p(x)$ |\n|---|---|\n| a | b |"
+    course.write(
+        "01_a", new_markdown_cell(text), code("t", shown({"text/html": Table(["n", "m"], [["r", "1"]])._repr_html_()}))
+    )
+    page = Tags(course.build() / "01_a.html")
+    assert [a.get("data-label") for t, a in page.tags if t == "td"] == [None, None, "log p(x)", "m"]
 
 
 def test_which_copy_is_shown(course):

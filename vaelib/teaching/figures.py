@@ -169,6 +169,8 @@ def _describe_axes(ax):
     names = [_plain(t.get_text()) for t in legend.get_texts()] if legend else [
         _plain(line.get_label()) for line in ax.lines if not str(line.get_label()).startswith("_")
     ]  # fmt: skip
+    if not axes and ax.texts and not ax.images:  # a drawn diagram: its boxes say what it is
+        kinds, names = [], [_plain(text.get_text()) for text in ax.texts]
     parts = [", ".join(part for part in (title, axes) if part), " and ".join(kinds), ", ".join(n for n in names if n)]
     return ": ".join(part for part in parts if part)
 

@@ -13,7 +13,7 @@ from matplotlib import colormaps
 
 from vaelib.teaching.palette import CLASS_COLOURS, COLOURS, DARK_COLOURS
 
-PAPER, INK = (0x14, 0x18, 0x1D), (0xF2, 0xF2, 0xF2)  # the paper of assets/style.css, and the black of DARK_COLOURS
+PAPER, INK = (0x16, 0x16, 0x16), (0xF2, 0xF2, 0xF2)  # DARK_PAGE's paper, and the black of DARK_COLOURS
 PALER = 0.25  # the share of ink in a hue: pure blue alone could not be read on dark paper
 CLOSE = 14  # of 255: as far as a blend may lie from the palette after an image has got its 256 colours
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}\b")  # the greys of a drawn digit have three digits, and stay

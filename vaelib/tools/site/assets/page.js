@@ -91,6 +91,15 @@
   });
   addEventListener("afterprint", () => { for (const answer of opened) answer.open = false; });
 
+  // A link to a lab in some state, #lab-2?mu=0.5: the lab reads the state, and the page goes to the lab. What stands above
+  // it grows while formulas are set, so the page goes there again.
+  const [, lab] = location.hash.match(/^#(lab-\d+)\?/) ?? [];
+  const goToLab = () => document.getElementById(lab)?.scrollIntoView();
+  if (lab) {
+    goToLab();
+    new MutationObserver((_, observer) => { observer.disconnect(); goToLab(); }).observe(root, { attributeFilter: ["class"] });
+  }
+
   // What runs in the browser with a server cannot run from a file.
   if (location.protocol === "file:") for (const link of document.querySelectorAll("a.lite")) link.remove();
   for (const place of document.querySelectorAll(".runs")) if (!place.querySelector("a")) place.remove();
