@@ -9,7 +9,14 @@ from keras import layers
 
 from vaelib import Bernoulli, ContinuousBernoulli, IsotropicNormal, Normal, dense_decoder
 from vaelib.pretrained import NumpyDecoder, UnsupportedDecoderError
-from vaelib.pretrained.networks import ACTIVATIONS, bernoulli_mean, identity_mean, mean_of, normal_mean
+from vaelib.pretrained.networks import (
+    ACTIVATIONS,
+    bernoulli_mean,
+    continuous_bernoulli_mean,
+    identity_mean,
+    mean_of,
+    normal_mean,
+)
 
 SHAPE = (7, 5)
 
@@ -130,8 +137,17 @@ def test_the_likelihood_itself_says_which_mean_is_its_own():
     # A name says nothing, neither for nor against.
     assert mean_of(type("Normal", (Bernoulli,), {})(SHAPE)) is bernoulli_mean
     assert mean_of(IsotropicNormal(SHAPE)) is identity_mean
-    for likelihood in (type("Bernoulli", (Steep,), {})(SHAPE), ContinuousBernoulli(SHAPE)):
+    assert mean_of(ContinuousBernoulli(SHAPE)) is continuous_bernoulli_mean
+    for likelihood in (type("Bernoulli", (Steep,), {})(SHAPE), type("Normal", (Steep,), {})(SHAPE)):
         with pytest.raises(UnsupportedDecoderError, match="another mean"):
             mean_of(likelihood)
         with pytest.raises(UnsupportedDecoderError, match="another mean"):
             NumpyDecoder.from_vae(vae_with(dense_decoder(2, likelihood.params_size), likelihood))
+
+
+def test_the_mean_of_a_continuous_bernoulli_equals_its_integral():
+    logits = np.concatenate([np.linspace(-90, 90, 41), [-0.1001, -0.0999, -1e-3, 0, 1e-6, 0.0999, 0.1001]])
+    x, weights = np.polynomial.legendre.leggauss(400)
+    x, weights = (x + 1) / 2, weights / 2
+    density = weights * np.exp(logits[:, None] * x - np.maximum(logits, 0)[:, None])
+    np.testing.assert_allclose(continuous_bernoulli_mean(logits), density @ x / density.sum(axis=1), atol=2e-7)

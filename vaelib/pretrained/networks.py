@@ -109,8 +109,26 @@ def identity_mean(params):
     return params
 
 
+def continuous_bernoulli_mean(params):
+    """Return the pixel means of a ContinuousBernoulli likelihood with these logits: 1 / (1 - exp(-l)) - 1 / l.
+
+    Source: Loaiza-Ganem and Cunningham 2019, equation 8, written with the logit l of lambda.
+    """
+    logits = np.asarray(params, "float64")
+    # Near zero two large numbers cancel; there a Taylor series is exact to float32.
+    near, far = np.clip(logits, -0.1, 0.1), np.where(np.abs(logits) < 0.1, 0.1, logits)
+    with np.errstate(over="ignore"):
+        elsewhere = -1 / np.expm1(-far) - 1 / far
+    return np.where(np.abs(logits) < 0.1, 0.5 + near / 12 - near**3 / 720, elsewhere).astype("float32")
+
+
 # By the names under which they travel to the browser.
-MEANS = {"bernoulli": bernoulli_mean, "normal": normal_mean, "identity": identity_mean}
+MEANS = {
+    "bernoulli": bernoulli_mean,
+    "normal": normal_mean,
+    "identity": identity_mean,
+    "continuous_bernoulli": continuous_bernoulli_mean,
+}
 
 
 class NumpyDecoder:
@@ -227,8 +245,8 @@ def mean_of(likelihood):
         if mean(params).shape == expected.shape and np.abs(mean(params) - expected).max() < 1e-5:
             return mean
     raise UnsupportedDecoderError(
-        "likelihood must have its parameters, the sigmoid of them or of their first half as its mean for a NumPy "
-        f"forward pass; a {type(likelihood).__name__} has another mean.",
+        "likelihood must have the mean of a Bernoulli, a ContinuousBernoulli, a Normal or an IsotropicNormal for a "
+        f"NumPy forward pass; a {type(likelihood).__name__} has another mean.",
         PASS_A_FUNCTION,
     )
 

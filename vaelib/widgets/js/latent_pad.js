@@ -7,6 +7,14 @@ const STEP = 0.1;
 const UNSURE = [213, 94, 0]; // the colour that lies over the pixels of which the decoder is least sure
 const OPAQUE = 0.85;
 
+// The same names as MEANS in vaelib/pretrained/networks.py.
+const MEANS = {
+  bernoulli: sigmoid,
+  normal: sigmoid, // of the first half of the parameters
+  identity: (x) => x,
+  continuous_bernoulli: (l) => (Math.abs(l) < 0.1 ? 0.5 + l / 12 - l ** 3 / 720 : -1 / Math.expm1(-l) - 1 / l),
+};
+
 function render({ model, el }) {
   const spec = model.get("spec");
   const names = model.get("names");
@@ -152,7 +160,7 @@ function render({ model, el }) {
   /** The pixels' means, and over them, if wanted, the standard deviations in a colour. */
   function decode() {
     const params = forward(z);
-    const mean = spec.mean === "identity" ? (i) => params[i] : (i) => sigmoid(params[i]);
+    const mean = (i) => MEANS[spec.mean](params[i]);
     const { log_var: bounds, from, to, same } = spec.spread ?? {};
     const count = spec.height * spec.width * spec.channels;
     if (same) spreadText.textContent = `The decoder has one standard deviation for every pixel: ${same.toFixed(3)}.`;
