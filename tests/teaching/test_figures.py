@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.pylabtools import select_figure_formats
 from IPython.utils.capture import capture_output
 from PIL import Image
 
@@ -95,6 +96,7 @@ def test_where_the_pictures_lie_and_what_a_dark_page_leaves_alone():
 def test_a_caption_stands_in_the_figure_and_below_it():
     shell = InteractiveShell.instance()
     try:
+        select_figure_formats(shell, {"png"})  # as the inline backend does
         with capture_output() as captured:
             shell.run_cell(
                 "import matplotlib.pyplot as plt\nfrom vaelib.teaching import plots\nplots.use_style()\n"
@@ -102,6 +104,7 @@ def test_a_caption_stands_in_the_figure_and_below_it():
             )
         figure, caption = captured.outputs
         about = figure.metadata["image/png"]
+        assert opened(figure.data).width == pytest.approx(2 * about["width"], abs=2)
         assert about["caption"] == "The line $y$ rises." and about["alt"] == "A line" == figure.data["text/plain"]
         assert "rises." in caption.data["text/markdown"] and caption.metadata == {"vaelib": "caption"}
         assert not plt.get_fignums(), "it is not shown once more at the end of the cell"

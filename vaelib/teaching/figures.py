@@ -69,8 +69,16 @@ def install():
     """Let this kernel show every figure in this way; elsewhere nothing happens."""
     ipython = sys.modules.get("IPython")
     shell = ipython and ipython.get_ipython()
-    if shell is not None:
-        shell.display_formatter.mimebundle_formatter.for_type(Figure, mimebundle)
+    if shell is None:
+        return
+
+    def shown(figure):
+        # The inline backend registers formatters of its own when it starts, and those would go before this one.
+        for formatter in shell.display_formatter.formatters.values():
+            formatter.pop(Figure, None)
+        return mimebundle(figure)
+
+    shell.display_formatter.mimebundle_formatter.for_type(Figure, shown)
 
 
 def mimebundle(figure):

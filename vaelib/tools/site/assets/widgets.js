@@ -85,7 +85,7 @@
       el.append(place);
       await definition.render({ model: await model(definition), el: place });
       note.remove();
-      el.querySelector(":scope > img")?.remove();
+      for (const still of el.querySelectorAll(":scope > img")) still.remove();
       el.classList.add("live");
     } catch (error) {
       console.error(error);
