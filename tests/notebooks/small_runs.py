@@ -23,7 +23,7 @@ CHANGED = {
     ),  # fmt: skip
     "08_faces": dict(latent_dim=3, hidden_units=100, epochs=4, batch_size=60, num_seeds=2, seed=1),
     "09_wrong_losses": dict(num_train=1500, hidden_units=40, epochs=3, learning_rate=8e-3, seed=1),
-    "10_bayesian_regression": dict(num_cases=30, num_train=60, prior_scale=1.0, num_steps=1000, num_draws=800, seed=1),
+    "10_bayesian_regression": dict(num_cases=30, num_train=60, prior_scale=1.0, num_steps=600, num_draws=800, seed=1),
     "11_your_own_images": dict(
         likelihood="Normal", latent_dim=3, epochs=10, batch_size=25, learning_rate=3e-3, num_pictures=500, seed=1
     ),

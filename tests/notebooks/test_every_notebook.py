@@ -23,7 +23,8 @@ SHORTER = {
         "x_test[:100], 300": "x_test[:100], 80",
         "rng = np.random": "check_loss.__defaults__, picture = (15, 0), lambda pair: None\nrng = np.random",
         "    keras.backend.clear_session()": "    # keras.backend.clear_session()",
-    }
+    },
+    "10_bayesian_regression": {"5000)[0] for _ in range(8)": "500)[0] for _ in range(8)"},
 }
 
 
