@@ -77,7 +77,7 @@ def lite(request, folder, tmp_path_factory):
     build_lite(folder, site, JUPYTERLITE, ROOT / "notebooks", on_board=request.param == "on board")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Files, directory=site))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/lab/index.html"
+    yield f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()
     server.server_close()
 
@@ -97,9 +97,9 @@ def open_lesson(browser, lite, folder):
         elif url.startswith(pyodide.CDN) and name in pyodide.CORE:
             kind = {"content-type": TYPES[name.rsplit(".", 1)[-1]]}
             route.fulfill(body=pyodide.read_core(folder, name), headers=ANYWHERE | kind)
-        elif name == pyodide.LOCK and url.startswith(lite.removesuffix("lab/index.html")):
+        elif name == pyodide.LOCK and url.startswith(lite):
             route.fulfill(body=json.dumps(hashes_of_the_folder(route.fetch().json(), folder)))
-        elif url.startswith((lite.removesuffix("lab/index.html"), "data:", "blob:")):
+        elif url.startswith((lite, "data:", "blob:")):
             route.continue_()
         else:
             outside.append(url)
@@ -113,7 +113,7 @@ def open_lesson(browser, lite, folder):
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         started = time.perf_counter()
-        page.goto(f"{lite}?path=notebooks/{name}.ipynb")
+        page.goto(f"{lite}notebooks/index.html?path=notebooks/{name}.ipynb")
         page.wait_for_function("window.jupyterapp")
         page.evaluate(READY)
         page.seconds = time.perf_counter() - started

@@ -410,7 +410,7 @@ def test_cells_that_only_check_are_folded_and_lessons_that_run_elsewhere_linked(
     summary = text[text.index('<div class="summary">') :]
     assert "3 claims made, 3 held" in summary and 'First <span class="count">3 of 3 hold' in summary
     runs = re.search(r'<p class="runs">.*?</p>', text, re.DOTALL)[0]
-    assert 'href="../lite/lab/index.html?path=01_a.ipynb"' in runs and "mybinder" in runs and "colab" in runs
+    assert 'href="../lite/notebooks/index.html?path=01_a.ipynb"' in runs and "mybinder" in runs and "colab" in runs
 
 
 def test_a_table_knows_its_columns(course):

@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     size = sum(file.stat().st_size for file in options.output.rglob("*") if file.is_file())
     print(f"{options.output}, {size / 1e6:.0f} MB. A browser opens it over HTTP only, not from a file:")
     print(f"  {Path(sys.executable).name} -m http.server --directory {options.output} --bind 127.0.0.1 8000")
-    print("  http://127.0.0.1:8000/lab/index.html?path=notebooks/02_elbo.ipynb")
+    print("  http://127.0.0.1:8000/notebooks/index.html?path=notebooks/02_elbo.ipynb")
     return 0
 
 

@@ -28,6 +28,7 @@ from vaelib.tools.lite.wheels import build_stand_in, build_vaelib
 
 LESSONS = ("00", "01", "02", "03", "04", "05")  # they import no Keras, but for the last section of 04
 KERNEL = "@jupyterlite/pyodide-kernel-extension"
+APPS = ("notebooks", "lab")  # a lesson alone, which fits a phone; and all of JupyterLab
 WIDGETS = ("@jupyter-widgets/jupyterlab-manager", "anywidget")  # the browser side of what ADDED holds
 EXTENSIONS = Path("share") / "jupyter" / "labextensions"
 PYTHON = "static/python"  # in the site: the lock file, and all that does not come from the CDN
@@ -117,12 +118,15 @@ def _write_settings(source: Path, on_board: bool) -> None:
     data = {"appName": "vaelib", "litePluginSettings": {f"{KERNEL}:kernel": kernel}, "exposeAppInBrowser": True}
     settings = {"jupyter-lite-schema-version": 0, "jupyter-config-data": data}
     (source / "jupyter-lite.json").write_text(json.dumps(settings, indent=1))
+    # Light or dark, as the reader's system is.
+    themes = {"@jupyterlab/apputils-extension:themes": {"adaptive-theme": True}}
+    (source / "overrides.json").write_text(json.dumps(themes, indent=1))
 
 
 def _run_jupyterlite(jupyterlite: Path, source: Path, output: Path, extensions: list[Path]) -> None:
     python = str((jupyterlite / "bin" / "python").absolute())
     command = [python, "-m", "jupyterlite_core", "build", "--ignore-sys-prefix", "--no-sourcemaps"]
-    command += ["--no-unused-shared-packages", "--apps", "lab", "--no-libarchive"]
+    command += ["--no-unused-shared-packages", "--no-libarchive", *(f"--apps={app}" for app in APPS)]
     command += ["--lite-dir", str(source), "--output-dir", str(output), "--contents", str(source / "contents")]
     command += [f"--LiteBuildConfig.federated_extensions={path}" for path in extensions]
     # No setting of this user, nor of this environment.

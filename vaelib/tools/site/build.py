@@ -134,7 +134,7 @@ def _in_lite(lite: str | os.PathLike | None, output: Path, names: Iterable[str])
         path.stem: path.relative_to(Path(lite) / "files").as_posix() for path in Path(lite).rglob("files/**/*.ipynb")
     }
     start = Path(os.path.relpath(lite, output)).as_posix()
-    return {name: f"{start}/lab/index.html?path={held[name]}" for name in names if name in held}
+    return {name: f"{start}/notebooks/index.html?path={held[name]}" for name in names if name in held}
 
 
 def _write_pages(
