@@ -242,6 +242,11 @@ export default {
     const columns = [all, zoom].map((plot) =>
       GAUSSIANS.map((name) => [plot.bar({ colour: colours[name] }), plot.text({ dx: 4, dy: 4, anchor: "start" })]));
     const tip = (x, y) => [x - stage.values.first, y - stage.values.second];
+    // The tips lie above the middle: of a narrow Gaussian they stand close to it.
+    const middle = plane.handle({
+      label: "the mean of your Gaussian", colour: "purple", moves: { across: "first", up: "second" },
+      drag: (x, y) => ({ first: x, second: y }),
+    });
     const along = plane.handle({
       label: "tip of the first axis of your Gaussian", colour: "purple", moves: { across: "angle", up: "along" }, radius: 6,
       drag: (x, y) => ({ along: Math.hypot(...tip(x, y)) / radius, angle: inDegrees(...tip(x, y)) }),
@@ -249,10 +254,6 @@ export default {
     const across = plane.handle({
       label: "tip of the second axis of your Gaussian", colour: "purple", moves: { across: "angle", up: "across" }, radius: 6,
       drag: (x, y) => ({ across: Math.hypot(...tip(x, y)) / radius, angle: around(inDegrees(...tip(x, y)) - 90) }),
-    });
-    const middle = plane.handle({
-      label: "the mean of your Gaussian", colour: "purple", moves: { across: "first", up: "second" },
-      drag: (x, y) => ({ first: x, second: y }),
     });
     let shown = stage.values;
     plane.hover((x, y) => {
