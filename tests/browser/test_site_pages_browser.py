@@ -144,6 +144,26 @@ def test_the_theme_is_the_readers_choice_and_stays(lessons, visit):
     assert page.evaluate(paper) == "rgb(22, 22, 22)"
 
 
+def test_a_figure_shows_one_picture_per_theme(lessons, visit):
+    page = visit(lessons / "07_modular_vae.html", color_scheme="light")
+    twins = page.locator(".dark-theme").count()
+    assert twins > 5
+
+    def shown():
+        return [page.locator(f".{theme}-theme:visible").count() for theme in ("light", "dark")]
+
+    page.evaluate("document.querySelectorAll('main details').forEach((d) => (d.open = true))")
+    assert shown() == [twins, 0]
+    page.emulate_media(color_scheme="dark")
+    assert shown() == [0, twins]
+    page.get_by_role("button", name="Switch to the light theme").click()
+    assert shown() == [twins, 0]
+    page.get_by_role("button", name="Switch to the dark theme").click()
+    assert shown() == [0, twins]
+    page.emulate_media(media="print")
+    assert shown() == [twins, 0]
+
+
 def test_what_is_done_stays_in_this_browser(lessons, visit):
     page = visit(lessons / "02_elbo.html")
     done = page.get_by_role("button", name="Mark this lesson as done")

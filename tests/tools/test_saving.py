@@ -17,6 +17,7 @@ GOOD = [
     "view = {'model_id': 'x', 'version_major': 2, 'version_minor': 0}\n"
     "lab = {'text/plain': 'a lab', 'application/vnd.jupyter.widget-view+json': view, LAB_MIME: {'kind': 'bars'}}\n"
     "display(lab, raw=True)",
+    "from vaelib.teaching.claims import claim_true\nclaim_true('it is', seed == 0)",
 ]
 STAND_IN = """
 from IPython.display import display
@@ -40,9 +41,11 @@ def test_save_puts_clean_outputs_into_the_notebook(saved):
     folder, before, _ = saved
     notebook = nbformat.read(folder / "01_good.ipynb", as_version=4)
     old = nbformat.reads(before["01_good.ipynb"].decode(), as_version=4)
-    assert [(c.id, c.source, c.metadata) for c in notebook.cells] == [(c.id, c.source, c.metadata) for c in old.cells]
+    assert [(c.id, c.source) for c in notebook.cells] == [(c.id, c.source) for c in old.cells]
+    assert [c.metadata for c in notebook.cells[:-1]] == [c.metadata for c in old.cells[:-1]]
+    assert notebook.cells[-1].metadata == {"jupyter": {"source_hidden": True}, "tags": ["check"]}, "it only checks"
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert [cell.execution_count for cell in code] == [1, 2, None, 3, 4, 5]
+    assert [cell.execution_count for cell in code] == [1, 2, None, 3, 4, 5, 6]
     assert [(output.name, output.text) for output in code[1].outputs] == [("stdout", "one\ntwo\nthree\n")]
     assert code[3].outputs == []  # a slider without its kernel is only an error message
     assert code[4].outputs[0].data["text/plain"] == "1" and code[4].outputs[0].execution_count == 4

@@ -78,7 +78,12 @@ class _Names:
         self.read: set[str] = set()
         called: set[str] = set()
         lines = [line for line in source.splitlines() if not line.lstrip().startswith(("%", "!"))]
-        for statement in ast.parse("\n".join(lines)).body:
+        self.checks = False
+        try:
+            statements = ast.parse("\n".join(lines)).body
+        except SyntaxError:  # a cell of another language, or one that a reader is to mend
+            return
+        for statement in statements:
             given, read = _given_and_read(statement)
             self.read |= read - self.given
             self.given |= given

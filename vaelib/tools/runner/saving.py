@@ -8,6 +8,7 @@ import nbformat
 
 from vaelib.files import replace_file
 from vaelib.mime import LAB_MIME
+from vaelib.tools.folding import mark
 
 _WIDGET_MIME = "application/vnd.jupyter.widget-view+json"
 _KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -30,8 +31,9 @@ def refusal(result: dict[str, Any], allow_stand_in: bool = False) -> str | None:
 def save_outputs(path: str | os.PathLike, executed: str | os.PathLike) -> None:
     """Write the outputs of an executed copy, run with default parameters, into the notebook itself.
 
-    Sources, cell ids and metadata stay as they are. Execution counts run from 1. Widgets leave no
-    output, for a page without a kernel cannot show them; of a lab everything but the widget's own view stays.
+    Sources, cell ids and metadata stay as they are, but for the marks of the cells that only check, which are folded.
+    Execution counts run from 1. Widgets leave no output, for a page without a kernel cannot show them; of a lab
+    everything but the widget's own view stays.
 
     Raises:
         ValueError: when the notebook's code has changed since it was executed.
@@ -51,6 +53,7 @@ def save_outputs(path: str | os.PathLike, executed: str | os.PathLike) -> None:
         cell.outputs = _tidy(done.outputs, cell.execution_count)
     for key in ("papermill", "widgets"):
         notebook.metadata.pop(key, None)
+    mark(notebook)
     notebook.metadata["kernelspec"] = dict(_KERNELSPEC)
     notebook.metadata.setdefault("language_info", {"name": "python"})
     nbformat.validate(notebook)

@@ -9,7 +9,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from vaelib.tools.folding import is_folded
+from vaelib.tools.folding import find_checks, is_folded
 from vaelib.tools.runner.notebooks import Notebook
 from vaelib.tools.site.figures import Figures
 from vaelib.tools.site.outputs import Outputs, lines
@@ -65,7 +65,8 @@ def render_page(source: Source, names: Collection[str]) -> Page:
     page = Page(source.notebook.name, source.notebook.title)
     outputs = Outputs(PageWidgets(source.content), Figures(page.name, page.files), page.title)
     parts = []
-    for cell in source.content.cells:
+    checks = find_checks(source.content)  # a copy may have been executed before its notebook was marked
+    for i, cell in enumerate(source.content.cells):
         if cell.cell_type == "markdown":
             text, images = render_text(cell, names)
             page.images |= images
@@ -75,7 +76,7 @@ def render_page(source: Source, names: Collection[str]) -> Page:
             parts.append(f'<section class="text">\n{text}\n</section>')
         elif cell.cell_type == "code" and cell.source.strip():
             moves_elsewhere = source.executed is None and is_stripped_widget(cell)
-            parts.append(_code_cell(cell, outputs.render(cell, moves_elsewhere)))
+            parts.append(_code_cell(cell, outputs.render(cell, moves_elsewhere), i in checks or is_folded(cell)))
     page.body = "\n".join(parts)
     widgets = outputs.widgets
     page.widgets, page.first_widget, page.has_labs = widgets.as_json(), widgets.first(), widgets.has_labs
@@ -83,10 +84,10 @@ def render_page(source: Source, names: Collection[str]) -> Page:
     return page
 
 
-def _code_cell(cell: NotebookNode, outputs: str) -> str:
+def _code_cell(cell: NotebookNode, outputs: str, folded: bool) -> str:
     code = highlight(cell.source, PythonLexer(), HtmlFormatter(cssclass="code"))
     code = re.sub(r"(<pre><span></span>)(.*)\n(</pre>)", lambda m: m[1] + lines(m[2]) + m[3], code, flags=re.DOTALL)
-    if is_folded(cell):
+    if folded:
         code = f'<details class="check"><summary>the check</summary>{code}</details>'
     shown = f'<div class="output">\n{outputs}\n</div>\n' if outputs else ""
     return f'<div class="cell">\n{code}{shown}</div>'
