@@ -19,10 +19,13 @@ const form = ([a, b, c], x, y) => a * x * x + 2 * b * x * y + c * y * y;
 
 /** A logistic regression on the first cases, its features in units of the prior. */
 function regression({ features, labels }, count, scale) {
-  const rows = Array.from({ length: count }, (_, n) => [scale * features[2 * n], scale * features[2 * n + 1], labels[n]]);
+  const row = (n) => [scale * features[2 * n], scale * features[2 * n + 1], labels[n]];
+  const rows = Array.from({ length: count }, (_, n) => row(n));
 
-  const logJoint = (w1, w2) =>
-    sum(rows.map(([x1, x2, y]) => y * (x1 * w1 + x2 * w2) - softplus(x1 * w1 + x2 * w2))) - LOG_2PI - 0.5 * (w1 * w1 + w2 * w2);
+  function logJoint(w1, w2) {
+    const logLikelihood = sum(rows.map(([x1, x2, y]) => y * (x1 * w1 + x2 * w2) - softplus(x1 * w1 + x2 * w2)));
+    return logLikelihood - LOG_2PI - 0.5 * (w1 * w1 + w2 * w2);
+  }
 
   /** Slope and curvature of log p(y, w), averaged over q; without a covariance, at one point. */
   function averaged(mean, cov) {
@@ -83,7 +86,8 @@ function climb(model, family, from) {
     const { slope, curvature } = model.averaged(mean, family === "laplace" ? null : inverse(precision));
     const step = times(inverse(curvature), slope);
     if (family === "diagonal") curvature[1] = 0;
-    const change = Math.max(...step.map(Math.abs), ...curvature.map((c, k) => Math.abs(c - precision[k]) / precision[0]));
+    const bend = curvature.map((c, k) => Math.abs(c - precision[k]) / precision[0]);
+    const change = Math.max(...step.map(Math.abs), ...bend);
     if (change > before) share = Math.max(share / 2, 1 / 64);
     before = change;
     mean = mean.map((m, k) => m + share * step[k]);
@@ -93,7 +97,7 @@ function climb(model, family, from) {
   return { mean, cov: inverse(precision) };
 }
 
-/** The posterior on a grid around Laplace's approximation: axes, density[j * size + i] at (first[i], second[j]), moments. */
+/** The posterior on a grid around Laplace's approximation: density[j * size + i] at (first[i], second[j]), moments. */
 function onGrid(model, top, [size, halfWidth]) {
   const axis = (k) => {
     const reach = halfWidth * Math.sqrt(top.cov[2 * k]);
@@ -103,7 +107,8 @@ function onGrid(model, top, [size, halfWidth]) {
   const { rows } = model;
   const count = rows.length;
   // log(1 + e^a) = max(a, 0) + log(1 + e^−|a|), with e^a a product of two tables and one logarithm for all cases.
-  const table = (places, k) => Float64Array.from({ length: size * count }, (_, at) => rows[at % count][k] * places[Math.floor(at / count)]);
+  const product = (places, k, at) => rows[at % count][k] * places[Math.floor(at / count)];
+  const table = (places, k) => Float64Array.from({ length: size * count }, (_, at) => product(places, k, at));
   const [a1, a2] = [table(first, 0), table(second, 1)];
   const [e1, e2] = [a1.map(Math.exp), a2.map(Math.exp)];
   const ones = [0, 1].map((k) => sum(rows.map((row) => row[2] * row[k])));
@@ -130,7 +135,7 @@ function onGrid(model, top, [size, halfWidth]) {
   const density = logs.map((value) => Math.exp(value - logEvidence));
   const mean = [0, 0];
   const cov = [0, 0, 0];
-  const each = (action) => density.forEach((d, at) => action(d * cell, first[at % size], second[Math.floor(at / size)]));
+  const each = (add) => density.forEach((d, at) => add(d * cell, first[at % size], second[Math.floor(at / size)]));
   each((share, x, y) => ((mean[0] += share * x), (mean[1] += share * y)));
   each((share, x, y) => {
     const [dx, dy] = [x - mean[0], y - mean[1]];
@@ -188,7 +193,10 @@ function covByAxes({ along, across, angle }) {
 function ellipse(mean, [a, b, , c], radius) {
   const [l1, l2] = [Math.sqrt(a), b / Math.sqrt(a)];
   const l3 = Math.sqrt(c - l2 * l2);
-  return [TURN.map((t) => mean[0] + radius * l1 * Math.cos(t)), TURN.map((t) => mean[1] + radius * (l2 * Math.cos(t) + l3 * Math.sin(t)))];
+  return [
+    TURN.map((t) => mean[0] + radius * l1 * Math.cos(t)),
+    TURN.map((t) => mean[1] + radius * (l2 * Math.cos(t) + l3 * Math.sin(t))),
+  ];
 }
 
 const inDegrees = (x, y) => (Math.atan2(y, x) * 180) / Math.PI;
@@ -219,12 +227,14 @@ export default {
     const { low, high, radius, names } = ready;
     const row = (k) => 3 - k; // from the top down
     const bars = {
-      y: [-0.6, 3.6], yTicks: [0, 1, 2, 3], yNames: ["yours", "full", "diagonal", "Laplace"], xTicks: 3, least: 220, height: 210, roomLeft: 14,
+      y: [-0.6, 3.6], yTicks: [0, 1, 2, 3], yNames: ["yours", "full", "diagonal", "Laplace"], xTicks: 3,
+      least: 220, height: 210, roomLeft: 14,
     };
     const [plane, all, zoom] = stage.plots(
       {
-        share: 1.7, least: 320, height: (width) => Math.min(width - 10, 440), x: [low, high], y: [low, high], equal: true,
-        xLabel: `weight of ${names[0]}`, yLabel: `weight of ${names[1]}`, title: "90 % of the posterior; drag your own (purple)",
+        share: 1.7, least: 320, height: (width) => Math.min(width - 10, 440),
+        x: [low, high], y: [low, high], equal: true, xLabel: `weight of ${names[0]}`, yLabel: `weight of ${names[1]}`,
+        title: "90 % of the posterior; drag your own (purple)",
         alt: "Outlines around 90 % of the posterior: exact, three fitted Gaussians and yours.",
       },
       { ...bars, x: [0, ready.top], title: "KL(q‖p(w|y)), nats", alt: "KL of each Gaussian to the posterior." },
@@ -248,11 +258,13 @@ export default {
       drag: (x, y) => ({ first: x, second: y }),
     });
     const along = plane.handle({
-      label: "tip of the first axis of your Gaussian", colour: "purple", moves: { across: "angle", up: "along" }, radius: 6,
+      label: "tip of the first axis of your Gaussian", colour: "purple", radius: 6,
+      moves: { across: "angle", up: "along" },
       drag: (x, y) => ({ along: Math.hypot(...tip(x, y)) / radius, angle: inDegrees(...tip(x, y)) }),
     });
     const across = plane.handle({
-      label: "tip of the second axis of your Gaussian", colour: "purple", moves: { across: "angle", up: "across" }, radius: 6,
+      label: "tip of the second axis of your Gaussian", colour: "purple", radius: 6,
+      moves: { across: "angle", up: "across" },
       drag: (x, y) => ({ across: Math.hypot(...tip(x, y)) / radius, angle: around(inDegrees(...tip(x, y)) - 90) }),
     });
     let shown = stage.values;
@@ -262,9 +274,10 @@ export default {
       const logPosterior = model.logJoint(x / scale, y / scale) - grid.logEvidence - 2 * Math.log(scale);
       const cov = covByAxes(shown);
       const logQ = -LOG_2PI - 0.5 * Math.log(det(cov)) - 0.5 * form(inverse(cov), x - shown.first, y - shown.second);
+      const [p, q] = [Math.exp(logPosterior), Math.exp(logQ)];
       return (
-        `weights ${fixed(x, 1)}, ${fixed(y, 1)}: posterior density ${fixed(Math.exp(logPosterior), 4)}, yours q ` +
-        `${fixed(Math.exp(logQ), 4)}; to your KL it adds q log q/p = ${fixed(Math.exp(logQ) * (logQ - logPosterior), 4)} nats per unit of area`
+        `weights ${fixed(x, 1)}, ${fixed(y, 1)}: posterior density p ${fixed(p, 4)}, yours q ${fixed(q, 4)}; ` +
+        `to your KL it adds q log q/p = ${fixed(q * (logQ - logPosterior), 4)} nats per unit of area`
       );
     }, { plane: true });
     stage.legend(
@@ -289,7 +302,8 @@ export default {
           column[k][1](kl > top ? "→" : inNats(kl), Math.min(kl, 0.85 * top), row(k));
         });
       });
-      const [c, s] = [Math.cos((values.angle * Math.PI) / 180) * radius, Math.sin((values.angle * Math.PI) / 180) * radius];
+      const turn = (values.angle * Math.PI) / 180;
+      const [c, s] = [radius * Math.cos(turn), radius * Math.sin(turn)];
       const tips = [[c * values.along, s * values.along], [-s * values.across, c * values.across]];
       tips.forEach(([dx, dy], k) => {
         axes[k]([values.first - dx, values.first + dx], [values.second - dy, values.second + dy]);
@@ -301,10 +315,11 @@ export default {
 
   readout(now, { num_cases, prior_scale }) {
     const kl = GAUSSIANS.map((name) => now[`${name}_kl`]);
+    const [laplace, diagonal, full, own] = kl.map(inNats);
     const beaten = ["Laplace’s", "the diagonal one", "the full one"].filter((_, k) => kl[3] < kl[k]);
     return [
       `${num_cases} cases, prior standard deviation ${fixed(prior_scale, 1)}: log p(y) ${fixed(now.log_evidence)} nats`,
-      `KL(q‖p(w|y)): Laplace ${inNats(kl[0])}, diagonal ${inNats(kl[1])}, full ${inNats(kl[2])}, yours ${inNats(kl[3])} nats` +
+      `KL(q‖p(w|y)): Laplace ${laplace}, diagonal ${diagonal}, full ${full}, yours ${own} nats` +
         (beaten.length ? `; yours is nearer to the posterior than ${beaten.join(" and ")}` : ""),
     ];
   },

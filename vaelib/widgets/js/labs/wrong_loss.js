@@ -36,10 +36,12 @@ export default {
     const arrays = data.arrays.map(unpacked);
     const runs = data.runs.map((run) => {
       const codes = arrays[run.codes];
-      const [x, y] = [0, 1].map((axis) => Float64Array.from({ length: codes.shape[0] }, (_, n) => codes[codes.shape[1] * n + axis]));
+      const [count, dims] = codes.shape;
+      const [x, y] = [0, 1].map((axis) => Float64Array.from({ length: count }, (_, n) => codes[dims * n + axis]));
       const largest = codes.reduce((most, z) => Math.max(most, Math.abs(z)), 0);
       const spread = Math.sqrt(sum(Float64Array.from(codes, (z) => z * z)) / codes.length);
-      return { ...run, x, y, reach: Math.max(3.5, 1.1 * largest), spread, labels: arrays[run.labels], images: run.images.map((at) => arrays[at]) };
+      const [labels, images] = [arrays[run.labels], run.images.map((place) => arrays[place])];
+      return { ...run, x, y, reach: Math.max(3.5, 1.1 * largest), spread, labels, images };
     });
     const epochs = Math.max(2, ...runs.map((run) => run.loss.length));
     return { ...data, runs, epochs, of: (mistake) => data.pairs[mistake].slice(0, 2).map((place) => runs[place]) };
@@ -49,7 +51,9 @@ export default {
     const runs = of(mistake);
     const at = runs.map((run) => Math.min(epoch, run.loss.length));
     const numbers = { notice: pairs[mistake][2], epoch: at };
-    for (const name of ["reconstruction", "kl", "loss"]) numbers[`${name}_at`] = runs.map((run, k) => run[name][at[k] - 1]);
+    for (const name of ["reconstruction", "kl", "loss"]) {
+      numbers[`${name}_at`] = runs.map((run, k) => run[name][at[k] - 1]);
+    }
     for (const name of ["reconstruction", "kl"]) {
       runs.forEach((run, k) => (numbers[`${name}_${SIDES[k]}`] = run[name]));
       numbers[`${name}_range`] = padded(zoom ? runs[0][name] : [...runs[0][name], ...runs[1][name]]);
@@ -63,18 +67,21 @@ export default {
     const { epochs, rows, colours } = ready;
     const every = Math.ceil(epochs / 8);
     const xTicks = Array.from({ length: epochs }, (_, k) => k + 1).filter((k) => (k - 1) % every === 0);
-    const curve = { x: [1 - 0.04 * epochs, epochs * 1.04], y: [0, 1], xLabel: "epoch", xTicks, least: 230, height: 210, roomLeft: 10 };
+    const small = { least: 230, height: 210 };
+    const curve = { ...small, x: [1 - 0.04 * epochs, epochs * 1.04], y: [0, 1], xLabel: "epoch", xTicks, roomLeft: 10 };
     const shape = tiled(ready.runs[0].images);
     const images = {
-      x: [0, 1], y: [0, 3], xTicks: 0, yTicks: [0.5, 1.5, 2.5], yNames: { 0.5: rows[2], 1.5: rows[1], 2.5: rows[0] }, share: 2.2,
-      least: 300, roomLeft: 16, height: (width) => Math.round(((width - 80) * shape.height) / shape.width) + 24,
+      x: [0, 1], y: [0, 3], xTicks: 0, yTicks: [0.5, 1.5, 2.5], yNames: { 0.5: rows[2], 1.5: rows[1], 2.5: rows[0] },
+      share: 2.2, least: 300, roomLeft: 16,
+      height: (width) => Math.round(((width - 80) * shape.height) / shape.width) + 24,
     };
-    const plane = { x: [-1, 1], y: [-1, 1], equal: true, xLabel: "z₁", yLabel: "z₂", xTicks: 4, least: 230, height: 240 };
+    const plane = { ...small, x: [-1, 1], y: [-1, 1], equal: true, xLabel: "z₁", yLabel: "z₂", xTicks: 4, height: 240 };
     const [reconstruction, kl, worth, ...more] = stage.plots(
-      { ...curve, title: "reported reconstruction, nats", alt: "Held-out reconstruction over the epochs, of both runs." },
+      { ...curve, title: "reported reconstruction, nats", alt: "Held-out reconstruction by epoch, of both runs." },
       { ...curve, title: "reported KL, nats", alt: "Held-out KL over the epochs, of both runs." },
       {
-        x: [0, 1], y: [-0.6, 1.6], yTicks: [0, 1], yNames: ["right", "wrong"], xTicks: 3, xLabel: "nats", least: 230, height: 210, title: "reported | → worth",
+        ...small, x: [0, 1], y: [-0.6, 1.6], yTicks: [0, 1], yNames: ["right", "wrong"], xTicks: 3, xLabel: "nats",
+        title: "reported | → worth",
         alt: "What the loss reports of each run, and an arrow to what its networks are worth.",
       },
       ...SIDES.flatMap((side) => [
@@ -86,8 +93,10 @@ export default {
     const lines = Object.fromEntries(Object.entries(curves).map(([name, plot]) => [name, SIDES.map((side) => ({
       line: plot.curve({ colour: COLOURS[side], dash: side === "wrong" ? "6 4" : "" }),
       marker: side === "wrong"
-        ? plot.handle({ label: `epoch, on the curve of ${name === "kl" ? "the KL" : "the reconstruction"}`, colour: COLOURS[side],
-          moves: { across: "epoch" }, cursor: "ew-resize", drag: (x) => ({ epoch: Math.round(x) }), radius: 6 })
+        ? plot.handle({
+          label: `epoch, on the curve of ${name === "kl" ? "the KL" : "the reconstruction"}`, colour: COLOURS[side],
+          moves: { across: "epoch" }, cursor: "ew-resize", drag: (x) => ({ epoch: Math.round(x) }), radius: 6,
+        })
         : plot.dots({ colour: COLOURS[side], radius: 6, opacity: 1 }),
     }))]));
     let shown = null;
@@ -95,7 +104,8 @@ export default {
       plot.hover((x) => {
         const runs = ready.of(stage.values.mistake);
         const epoch = Math.min(epochs, Math.max(1, Math.round(x)));
-        const texts = runs.map((run, k) => `${SIDES[k]} ${epoch <= run.loss.length ? inNats(run[name][epoch - 1]) : "stopped before"}`);
+        const value = (run) => (epoch <= run.loss.length ? inNats(run[name][epoch - 1]) : "stopped before");
+        const texts = runs.map((run, k) => `${SIDES[k]} ${value(run)}`);
         return `epoch ${epoch}: ${name === "kl" ? "KL" : name} ${texts.join(", ")} nats`;
       });
     }
@@ -117,7 +127,8 @@ export default {
         });
         return `nearest code: a ${run.labels[nearest]} at (${fixed(run.x[nearest], 2)}, ${fixed(run.y[nearest], 2)})`;
       }, { plane: true });
-      return { plot, circle: plot.curve({ colour: "grey", width: 1.2 }), dots: colours.map((colour) => plot.dots({ colour, radius: 1.6, opacity: 0.9 })) };
+      const dots = colours.map((colour) => plot.dots({ colour, radius: 1.6, opacity: 0.9 }));
+      return { plot, circle: plot.curve({ colour: "grey", width: 1.2 }), dots };
     });
     stage.legend(
       ["wrong", "vermillion", "dashed"], ["right", "blue"], ["two standard deviations of the prior", "grey"],
@@ -162,9 +173,10 @@ export default {
 
   readout(now) {
     const side = (k) =>
-      `${SIDES[k]}: the loss reports ${inNats(now.reported[k])} nats, in right parts its networks are worth ${inNats(now.worth[k])}; ` +
-      `active units ${now.active[k]}; codes, root mean square ${inNats(now.spread[k])}`;
-    const at = (k) => `${SIDES[k]} ${inNats(now.reconstruction_at[k])} + ${inNats(now.kl_at[k])} nats after epoch ${now.epoch[k]}`;
+      `${SIDES[k]}: the loss reports ${inNats(now.reported[k])} nats, in right parts its networks are worth ` +
+      `${inNats(now.worth[k])}; active units ${now.active[k]}; codes, root mean square ${inNats(now.spread[k])}`;
+    const at = (k) =>
+      `${SIDES[k]} ${inNats(now.reconstruction_at[k])} + ${inNats(now.kl_at[k])} nats after epoch ${now.epoch[k]}`;
     return [side(0), side(1), `reconstruction + KL: ${at(0)}, ${at(1)}`, `How to notice: ${now.notice}`];
   },
 };
