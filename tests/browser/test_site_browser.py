@@ -272,6 +272,12 @@ def test_the_pad_follows_a_dark_page(explorers, visit):
     page.locator(".explorer.live").wait_for()
     body = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert page.evaluate("getComputedStyle(document.querySelector('.vaelib-pad')).backgroundColor") == body
+    ground = pixels(page, ".plane")[5]
+    assert f"rgb({', '.join(map(str, ground))})" == body
+    page.emulate_media(color_scheme="light")
+    page.wait_for_function("getComputedStyle(document.body).backgroundColor === 'rgb(255, 255, 255)'")
+    value = "getComputedStyle(document.querySelector('.vaelib-pad')).getPropertyValue('--jp-layout-color0')"
+    assert page.evaluate(value).strip() == "rgb(255, 255, 255)", "a canvas can draw with it"
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
