@@ -96,7 +96,7 @@ function render({ model, el }) {
 
   function drawPlane(plane, ground, mu, logVar) {
     const pen = plane.getContext("2d");
-    const ratio = plane.width / PLANE;
+    const ratio = pixelsPer(plane);
     const { toPlane, place } = coordinates(plane, spec, spec.reach);
     const at = (i) => place([mu[i * dims + across], up === undefined ? undefined : mu[i * dims + up]]);
     const colourOf = (i) => spec.colours[kinds[i] % spec.colours.length];

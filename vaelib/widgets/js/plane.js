@@ -27,6 +27,9 @@ function planeCanvas(parent, attributes) {
   return element(parent, "canvas", "plane", { role: "img", width: size, height: size, ...attributes });
 }
 
+/** The canvas's own pixels per CSS pixel: on a phone the plane may stand smaller, and its text must not. */
+const pixelsPer = (plane) => plane.width / (plane.clientWidth || PLANE);
+
 function addLegend(parent, spec) {
   const legend = element(parent, "div", "legend");
   spec.class_names.forEach((name, i) => {
@@ -68,7 +71,7 @@ function planeGround(plane, model, reach, colour, under = () => {}) {
   const spec = model.get("spec");
   const names = model.get("names");
   const [across, up] = spec.shown;
-  const ratio = plane.width / PLANE;
+  const ratio = pixelsPer(plane);
   const { toPlane, place, position } = coordinates(plane, spec, reach);
   const ground = document.createElement("canvas");
   ground.width = plane.width;
