@@ -73,6 +73,28 @@ def test_the_variances_are_those_of_the_estimators(offset, sigma, d):
         assert abs(squares.mean() - expected) < 4 * squares.std() / np.sqrt(len(squares))
 
 
+@pytest.mark.parametrize("d", [1, 2])
+def test_the_variances_by_quadrature(d):
+    offset, sigma = 0.7, 1.3
+    at, mean = (np.full(d, offset), np.full(d, 2 * np.log(sigma))), d * (offset**2 + sigma**2)
+
+    def variance(estimate):
+        return gradients.expectation(lambda z: estimate(z) ** 2, *at) - gradients.expectation(estimate, *at) ** 2
+
+    def f(z):
+        return np.sum(z**2, axis=-1)
+
+    def score(z):
+        return (z[:, 0] - offset) / sigma**2
+
+    by_quadrature = [
+        variance(lambda z: f(z) * score(z)),
+        variance(lambda z: (f(z) - mean) * score(z)),
+        variance(lambda z: 2 * z[:, 0]),
+    ]
+    np.testing.assert_allclose(variances(offset, sigma, d), by_quadrature, rtol=1e-10)
+
+
 def test_with_dimensions_the_score_function_gets_lost_and_the_pathwise_one_does_not():
     lost, final = {}, {}
     for d in (1, 4, 16, 128):
@@ -81,6 +103,18 @@ def test_with_dimensions_the_score_function_gets_lost_and_the_pathwise_one_does_
         final[d] = np.mean([root_mean_square(run.pathwise[-100:] - 1.0).mean() for run in runs])
     assert lost[1] == lost[4] == 0 and lost[16] == lost[128] == 10
     assert max(final.values()) < 0.15
+
+
+def test_twenty_away_is_lost_and_nineteen_is_not():
+    # One step from −1.5: z = −1.5 + ε, f = (z − 1)², and the mean moves by −α f ε.
+    eps = np.array([[-8.0], [0.0]])
+    for step_size in (0.02, 0.024, 0.026, 0.03):
+        end = -1.5 + step_size * 10.5**2 * 8
+        path = race(1.0, -1.5, 1.0, step_size, eps).score[:, 0]
+        if abs(end - 1.0) <= 20.0:
+            np.testing.assert_allclose(path[1:], end)
+        else:
+            assert np.isnan(path[1:]).all()
 
 
 def test_who_is_lost_stays_lost_and_is_named(lab):
