@@ -124,7 +124,10 @@ def test_the_style_gives_both_themes_every_colour():
 def test_the_committed_bundle_is_built_from_the_sources(tmp_path):
     js = ROOT / "vaelib" / "widgets" / "js"
     committed = {name: (js / name).read_bytes() for name in ("bundle.js", "bundle.css")}
-    command = ["make", "--always-make", "-C", str(ROOT), "widgets", f"BUNDLED={tmp_path / 'bundle.js'}"]
+    site = ROOT / "vaelib" / "tools" / "site" / "assets"
+    committed |= {name: (site / name).read_bytes() for name in ("minisearch.js", "minisearch.LICENSE.txt")}
+    places = [f"BUNDLED={tmp_path / 'bundle.js'}", f"SEARCHED={tmp_path / 'minisearch.js'}"]
+    command = ["make", "--always-make", "-C", str(ROOT), "widgets", *places]
     subprocess.run(command, check=True, capture_output=True, text=True)
     for name, content in committed.items():
         assert (tmp_path / name).read_bytes() == content, f"{name} is not what `make widgets` makes of the sources"
