@@ -9,20 +9,28 @@ import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 import vaelib
 from vaelib.mime import CLAIM_MIME, DATA_MIME, FIGURE_MIME, LAB_MIME
 from vaelib.pretrained.networks import NumpyDecoder, bernoulli_mean
 from vaelib.teaching.claims import Summary
+from vaelib.teaching.figures import mimebundle
 from vaelib.teaching.tables import Table
 from vaelib.tools.runner import CourseError, evidence
 from vaelib.tools.runner.evidence import collect_evidence, hash_widgets, record_widgets
 from vaelib.tools.site import build, build_site, find_sources
 from vaelib.tools.site.__main__ import main
+from vaelib.tools.site.dark import PAPER
 from vaelib.tools.site.outputs import SLIDERS
 from vaelib.tools.site.widgets import STATE_MIME, VIEW_MIME
 from vaelib.widgets.latent_pad import LatentPad
@@ -504,6 +512,25 @@ def test_a_figure_stands_on_the_page_as_it_was_recorded(course):
     record = shown({"text/plain": "R²: of z: 0.50", FIGURE_MIME: {"name": "R²: of z", "value": 0.5, "unit": ""}})
     course.write("01_a", code("record()", record))
     assert "<dt>R²: of z</dt><dd>0.50</dd>" in (course.build() / "01_a.html").read_text("utf-8")
+
+
+def test_a_figure_has_a_caption_and_a_twin_for_dark_pages(course):
+    plt.subplots(figsize=(3.5, 2))[1].plot([1, 2], color="black")
+    data, metadata = mimebundle(plt.gcf())
+    plt.close("all")
+    metadata["image/png"]["caption"] = "Where $y$ < 1, `x` rises."
+    caption = shown({"text/plain": "Where", "text/markdown": "*Where*"}, vaelib="caption")
+    course.write("01_a", code("draw()", shown(data, **metadata), caption))
+    site = course.build()
+    text, page = (site / "01_a.html").read_text("utf-8"), Tags(site / "01_a.html")
+    assert '<figcaption class="tex"><b>Figure 1.</b> Where $y$ &lt; 1, <code>x</code> rises.</figcaption>' in text
+    assert text.count("rises") == 1 and "*Where*" not in text
+    light, dark = (attributes for tag, attributes in page.tags if tag == "img")
+    assert (light["class"], dark["class"]) == ("light-theme", "dark-theme") and light["alt"] == dark["alt"] == "1 line."
+    assert 45 <= int(re.search(r"width: (\d+)%", light["style"])[1]) <= 55, "half of seven inches, half of the text"
+    papers = [Image.open(site / a["src"]).convert("RGB").getpixel((1, 1)) for a in (light, dark)]
+    assert papers == [(255, 255, 255), PAPER]
+    require_self_contained(site)
 
 
 def test_the_command_line_runs_what_only_a_run_can_fill(course, monkeypatch, capsys):

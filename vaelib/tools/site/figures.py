@@ -44,7 +44,7 @@ class Figures:
         self.number += 1
         image = self.image(picture, about.get("alt") or f"Figure {self.number}. {NO_ALT}", about, suffix)
         caption = f"<b>Figure {self.number}.</b> {inline(about['caption'])}" if about.get("caption") else ""
-        caption = f"<figcaption>{caption}</figcaption>" if caption else ""
+        caption = f'<figcaption class="tex">{caption}</figcaption>' if caption else ""
         return f"<figure>{image}{caption}</figure>"
 
     def image(self, picture: str, alt: str, about: dict[str, Any], suffix: str = "png") -> str:

@@ -3,7 +3,10 @@ window.MathJax = {
   messageStyle: "none",
   showMathMenu: false,
   menuSettings: { zoom: "None" },
-  tex2jax: { inlineMath: [["$", "$"]], displayMath: [["$$", "$$"]], processEscapes: true, ignoreClass: "code|output" },
+  tex2jax: {
+    inlineMath: [["$", "$"]], displayMath: [["$$", "$$"]], processEscapes: true,
+    ignoreClass: "code|output", processClass: "tex", // of an output the captions alone hold formulas
+  },
   "HTML-CSS": {
     availableFonts: [], webFont: "STIX-Web", imageFont: null, scale: 92, EqnChunk: 1000,
   },
