@@ -231,7 +231,7 @@ def _worth(ax, now):
         ax.text(ends[0], 1.18 - k, _number(ends[0]), ha="center", fontsize=8)
         ax.text(ends[1], 0.65 - k, _number(ends[1]), ha="center", fontsize=8)
     ax.set(yticks=[1, 0], yticklabels=["wrong", "right"], ylim=(-0.6, 1.6), xlim=now["worth_range"])
-    ax.set_title("reported (above) → worth (below), nats", fontsize=10)
+    ax.set_title("reported | → worth, nats", fontsize=10)
     ax.xaxis.set_major_locator(MaxNLocator(4))
     ax.xaxis.set_major_formatter(_short)
 
