@@ -228,7 +228,7 @@ export default {
     const row = (k) => 3 - k; // from the top down
     const bars = {
       y: [-0.6, 3.6], yTicks: [0, 1, 2, 3], yNames: ["yours", "full", "diagonal", "Laplace"], xTicks: 3,
-      least: 220, height: 210, roomLeft: 14,
+      least: 200, height: 210, roomLeft: 14,
     };
     const [plane, all, zoom] = stage.plots(
       {
