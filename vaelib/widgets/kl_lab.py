@@ -83,12 +83,12 @@ class KlLab(Lab):
 
     def draw(self, now, values):
         figure = plt.figure(figsize=(9.5, 5))
-        grid = figure.add_gridspec(2, 4, width_ratios=[1, 1, 0.5, 0.5])
-        density, whole, zoom = (figure.add_subplot(grid[0, place]) for place in (slice(0, 2), 2, 3))
-        parts = [figure.add_subplot(grid[1, place]) for place in (0, slice(1, 4))]
+        upper, lower = figure.add_gridspec(2, 1)
+        density, whole, zoom = upper.subgridspec(1, 3, width_ratios=[2.1, 0.9, 0.9]).subplots()
+        parts = lower.subgridspec(1, 2).subplots()
         density.plot(X, now["p"], color=COLOURS["black"], label="target p")
         density.plot(X, now["q"], color=COLOURS["blue"], label="q")
-        density.set(xlim=(X[0], X[-1]), ylim=(0, 0.85), ylabel="density")
+        density.set(xlim=(X[0], X[-1]), ylim=(0, 0.85 if now["q"].max() > 0.42 else 0.45), ylabel="density")
         density.legend(loc="upper right")
         top = 1.1 * max(now["forward_integrand"].max(), now["reverse_integrand"].max())
         for ax, name, part in zip(parts, ("p log p/q", "q log q/p"), ("forward", "reverse"), strict=True):
@@ -96,7 +96,7 @@ class KlLab(Lab):
             ax.plot(X, now[f"{part}_integrand"], color=COLOUR[part], linewidth=1.4)
             ax.axhline(0, color=COLOURS["grey"], linewidth=0.8)
             ax.set(xlim=(X[0], X[-1]), ylim=(LOWEST, max(top, 0.5)), xlabel="x", title=f"{name}, nats per unit of x")
-        for ax, title in ((whole, "nats"), (zoom, "their first nat")):
+        for ax, title in ((whole, "both KL, in nats"), (zoom, "their first nat")):
             kls = [max(now["forward"], 0.0), max(now["reverse"], 0.0)]
             ax.bar(["KL(p‖q)", "KL(q‖p)"], kls, 0.6, color=list(COLOUR.values()))
             ax.set(title=title, xlim=(-0.6, 1.6), ylim=(0, 1 if ax is zoom else max(1.0, 1.1 * max(kls))))
