@@ -259,7 +259,7 @@ def course_map():
         p.body.append(f'<g class="lesson-{i:02d}">')  # the site makes a link of each
         p.rect(x - 114, y - 66, 228, 140, WHITE, colour, radius=16)
         p.dot(x - 114 + 30, y - 66 + 28, 19, colour)
-        p.lines(x - 114 + 30, y - 66 + 28, [f"*{i:02d}"], 16, WHITE if colour != ORANGE else INK)
+        p.lines(x - 114 + 30, y - 66 + 28, [f"*{i:02d}"], 16, WHITE if colour != ORANGE else "#111")
         icon(p, i, x + 16, y - 28)
         p.text(x, y + 34, name, 15.5, INK, bold=True)
         p.text(x, y + 58, question, 14, SLATE)

@@ -8,6 +8,12 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 _HEADING = re.compile(r'<h([123]) id="([^"]*)">(.*?)</h\1>', re.DOTALL)
+_FORMULA = re.compile(r"\$\$.*?\$\$|\$[^$]*\$", re.DOTALL)
+_LETTERS = {
+    "mu": "μ", "sigma": "σ", "phi": "φ", "theta": "θ", "varepsilon": "ε", "epsilon": "ε", "beta": "β", "lambda": "λ",
+    "rho": "ρ", "mid": "|", "|": "‖", "ge": "≥", "le": "≤", "approx": "≈", "sim": "~", "odot": "⊙", "sum": "Σ",
+    "int": "∫", "cdot": "·", "times": "×", "pm": "±", "nabla": "∇", "to": "→", "infty": "∞", "sqrt": "√", "top": "ᵀ",
+}  # fmt: skip
 _UNREAD = re.compile(
     r'<svg\b.*?</svg>|<script\b.*?</script>|<div class="code">.*?</pre></div>|<a class="anchor-link".*?</a>', re.DOTALL
 )
@@ -42,7 +48,17 @@ def index_script(found: Iterable[Entry]) -> str:
 def plain(markup: str) -> str:
     """Return the text of HTML, in one line; formulas lose their marks."""
     text = html.unescape(re.sub(r"<[^>]*>", " ", markup))
-    return re.sub(r"\s+", " ", text.replace("$", "")).strip()
+    text = _FORMULA.sub(lambda match: _spoken(match[0]), text)
+    return re.sub(r"\s+", " ", text).strip()
+
+
+def _spoken(formula: str) -> str:
+    """A formula as somebody would type it: the marks go, the letters stay."""
+    formula = re.sub(r"\\(tag|label|begin|end)\{[^}]*\}|\\[,;:!>\\ ]|\\(left|right|big|Big|bigl|bigr)\b", " ", formula)
+    formula = re.sub(r"\\(mathbb|mathrm|mathcal|mathbf|text|operatorname|frac|tfrac|quad|qquad)\b", " ", formula)
+    for name, letter in _LETTERS.items():
+        formula = re.sub(r"\\" + re.escape(name) + r"(?![a-zA-Z])", letter, formula)
+    return re.sub(r"[\\${}&]", "", formula)
 
 
 def slug(text: str) -> str:
