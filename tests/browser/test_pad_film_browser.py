@@ -242,6 +242,20 @@ def test_python_names_an_axis_on_the_page(open_page):
     pad.name_axis("left", "right", [0, 1], [2, 3])
     page = open_page(a=pad)
     assert page.get_by_label("left to right", exact=True).count() == 1
+    # Its arrow lies along the direction, on one side of the centre alone.
+    sides = [
+        page.evaluate(
+            """([x, y]) => {
+              const plane = document.querySelector(".plane");
+              const at = (v) => Math.floor(((v + 3.5) / 7) * plane.width);
+              const { data } = plane.getContext("2d").getImageData(at(x) - 1, at(-y) - 1, 3, 3);
+              return Array.from(data).filter((v, i) => i % 4 === 0);
+            }""",
+            [sign * 2.3 * value for value in pad.named[0]["direction"]],
+        )
+        for sign in (1, -1)
+    ]
+    assert min(sides[0]) < 90 < min(sides[1])
     # Letters that are typed into a name are no commands of the notebook's.
     page.get_by_text("Name an axis yourself").click()
     page.evaluate("window.leaked = false; document.body.addEventListener('keydown', () => (window.leaked = true))")

@@ -130,12 +130,13 @@ function render({ model, el }) {
   function drawPlane() {
     const path = (pen, position) => film && drawFilm(pen, position, ratio, film, timeColours());
     backdrop ??= planeGround(plane, model, reach, colour, path);
-    const { position } = coordinates(plane, spec, reach);
+    const { place, position } = coordinates(plane, spec, reach);
     const pen = plane.getContext("2d");
     pen.drawImage(backdrop, 0, 0);
     const ink = colour("--pad-ink");
     const paper = colour("--pad-paper");
     pen.font = `bold ${11 * ratio}px sans-serif`;
+    if (up !== undefined) for (const axis of model.get("named")) drawAxis(pen, place, axis, ink, paper);
     pen.textAlign = "center";
     pen.textBaseline = "middle";
     model.get("marks").forEach((mark, i) => {
@@ -153,6 +154,30 @@ function render({ model, el }) {
       pen.lineWidth = width * ratio;
       pen.stroke();
     }
+  }
+
+  /** An arrow from the centre, as long as the named direction's share in the plane, and the name of its far side. */
+  function drawAxis(pen, place, { high, direction }, ink, paper) {
+    const [x, y] = place(spec.shown.map((i) => 0.8 * reach * dot(spec.axes[i], direction)));
+    const [x0, y0] = place([0, 0]);
+    const turn = Math.atan2(y - y0, x - x0);
+    pen.beginPath();
+    pen.moveTo(x0, y0);
+    pen.lineTo(x, y);
+    for (const side of [2.6, -2.6]) {
+      pen.moveTo(x, y);
+      pen.lineTo(x + 8 * ratio * Math.cos(turn + side), y + 8 * ratio * Math.sin(turn + side));
+    }
+    pen.textAlign = x > x0 ? "right" : "left";
+    pen.textBaseline = y > y0 ? "top" : "bottom";
+    for (const [stroke, width] of [[paper, 4], [ink, 1.5]]) {
+      pen.strokeStyle = stroke;
+      pen.lineWidth = width * ratio;
+      pen.stroke();
+      if (stroke === paper) pen.strokeText(high, x, y);
+    }
+    pen.fillStyle = ink;
+    pen.fillText(high, x, y);
   }
 
   const show = (pixelAt) => showPixels(picture, spec.channels, pixelAt);
