@@ -297,6 +297,7 @@ export class Plot {
 
   /** Call text(x, y) where the pointer is, and show what it returns under the pictures, with a line at x; a cross on a plane. */
   hover(text, { plane = false } = {}) {
+    this.stage.hovered.hidden = false; // its line stays free, so that nothing below jumps
     const line = svg(this.front, "path", { class: "cursor" });
     const { left, top, right, bottom } = this.box;
     const leave = () => {

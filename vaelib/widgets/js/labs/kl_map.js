@@ -47,11 +47,11 @@ export default {
         title: "KL in nats; the arrow is one step",
       },
       {
-        share: wide ? 1.4 : 1, least: 280, height: wide ? height : Math.min(height, 320), x: [z[0], z.at(-1)], y: [0, 1.9], xLabel: "z", yLabel: "density",
+        share: wide ? 1.4 : 1, least: 280, height: wide ? height : Math.min(height, 320), x: [z[0], z.at(-1)], y: [0, 1.9], xTicks: [-8, -4, 0, 4, 8], xLabel: "z", yLabel: "density",
         alt: "The prior and q over z.", title: "drag q: its peak is μ, its flank σ",
       },
     ];
-    const bar = { share: 0.42, least: 70, height: wide ? height : 200, xTicks: [], x: wide ? [-0.5, 0.5] : [-1.2, 1.2] };
+    const bar = { share: 0.46, least: 70, height: wide ? height : 200, xTicks: [], x: wide ? [-0.5, 0.5] : [-1.2, 1.2] };
     const bars = [
       { ...bar, y: [0, 13], alt: "The KL in nats as a bar, split into mean and width.", title: "KL, nats" },
       { ...bar, y: [0, 1], alt: "The same bar, cut off at 1 nat.", title: "its first nat" },
