@@ -44,8 +44,8 @@ SOURCES = {
         "(4) eight draws, an eighth of the variance (in logs)",
     ),
     "noise of their own for both": (
-        "own = loss_a - loss_b, loss_a - np.roll(loss_b, 1)",
-        "own = loss_a - np.roll(loss_b, 1), loss_a - np.roll(loss_b, 1)",
+        "    loss_a - loss_b,\n    loss_a - np.roll(loss_b, 1),",
+        "    loss_a - np.roll(loss_b, 1),\n    loss_a - np.roll(loss_b, 1),",
         "common noise compares better",
     ),
     "σ² for σ": (
