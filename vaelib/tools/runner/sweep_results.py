@@ -12,12 +12,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from vaelib.files import replace_file
-from vaelib.teaching.palette import CLASS_COLOURS
+from vaelib.teaching.palette import CLASS_COLOURS, COLOURS
 from vaelib.tools.results import write_csv
 from vaelib.tools.runner.report import place
 from vaelib.tools.runner.sweep_runs import Run
 
 COLUMNS = 3
+LINES = [*list(COLOURS.values())[:6], *CLASS_COLOURS]  # the classes are made for points: some are pale
 MEASURES = {"seconds": ("seconds", ""), "peak_rss_mb": ("peak memory", "MB")}
 
 
@@ -115,7 +116,7 @@ def _panel(
     numeric = all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values)
     places = dict(zip(map(repr, values), values if numeric else range(len(values)), strict=True))
     for i, series in enumerate(grid[by] if by else [None]):
-        colour = CLASS_COLOURS[i % len(CLASS_COLOURS)]
+        colour = LINES[i % len(LINES)]
         points: dict[float, list[float]] = {}
         for parameters, value in measured:
             if by is None or repr(parameters[by]) == repr(series):
