@@ -10,7 +10,9 @@ const evenGrid = (low, high, step) => linspace(low, high, Math.ceil((high - low)
 
 /** A mixture of Gaussians: log p, its slope and curvature, its two moments. */
 export function mixture(weights, means, stds) {
-  const parts = weights.map((weight, k) => ({ logWeight: Math.log(weight), mean: means[k], logVar: 2 * Math.log(stds[k]), var: stds[k] ** 2 }));
+  const parts = weights.map((weight, k) => ({
+    logWeight: Math.log(weight), mean: means[k], logVar: 2 * Math.log(stds[k]), var: stds[k] ** 2,
+  }));
   const terms = (x) => parts.map(({ logWeight, mean, logVar }) => logWeight + logNormal(x, mean, logVar));
   const total = (f) => parts.reduce((sum, part, k) => sum + f(part, k), 0);
   const mean = total((part, k) => weights[k] * part.mean);
@@ -18,7 +20,10 @@ export function mixture(weights, means, stds) {
     mean,
     var: total((part, k) => weights[k] * (part.var + (part.mean - mean) ** 2)),
     scale: Math.min(...stds),
-    support: [Math.min(...means.map((m, k) => m - REACH * stds[k])), Math.max(...means.map((m, k) => m + REACH * stds[k]))],
+    support: [
+      Math.min(...means.map((m, k) => m - REACH * stds[k])),
+      Math.max(...means.map((m, k) => m + REACH * stds[k])),
+    ],
     logProb: (x) => logSumExp(terms(x)),
     /** The first and the second derivative of log p. */
     slopes(x) {
@@ -64,7 +69,8 @@ function expectationNodes(target, sigma) {
 export function reverseKl(target, mu, sigma) {
   const [eps, weights] = expectationNodes(target, sigma);
   const logVar = 2 * Math.log(sigma);
-  return eps.reduce((total, e, i) => total + weights[i] * (logNormal(sigma * e, 0, logVar) - target.logProb(mu + sigma * e)), 0);
+  const logRatio = (e) => logNormal(sigma * e, 0, logVar) - target.logProb(mu + sigma * e);
+  return eps.reduce((total, e, i) => total + weights[i] * logRatio(e), 0);
 }
 
 // ---- The way down. A place is (mu, log sigma); slopes gives gradient and Hessian there as [g1, g2, h11, h12, h22].

@@ -96,7 +96,9 @@ export default {
     const pCurve = density.curve({ colour: "black" });
     const qCurve = density.curve({ colour: "blue" });
     const areas = [FORWARD, REVERSE].map(({ colour }, i) => [
-      panels[i].rule({ colour: "line", axis: "y", width: 1 }), panels[i].area({ colour, opacity: 0.4 }), panels[i].curve({ colour }),
+      panels[i].rule({ colour: "line", axis: "y", width: 1 }),
+      panels[i].area({ colour, opacity: 0.4 }),
+      panels[i].curve({ colour }),
     ]);
     const heights = [whole, zoom].map((plot) => [FORWARD, REVERSE].map(({ colour }) => plot.bar({ colour })));
     const counts = [FORWARD, REVERSE].map(() => whole.text({ dy: -5 }));
@@ -113,7 +115,8 @@ export default {
     });
     const [left, right] = [mode("left", true), mode("right", false)];
     const peak = density.handle({
-      label: "the peak of q: its mean", colour: "blue", moves: { across: "mu" }, cursor: "ew-resize", drag: (at) => ({ mu: at }),
+      label: "the peak of q: its mean", colour: "blue", moves: { across: "mu" }, cursor: "ew-resize",
+      drag: (at) => ({ mu: at }),
     });
     const flank = density.handle({
       label: "the flank of q: its width", colour: "blue", moves: { across: "sigma" }, cursor: "ew-resize",
@@ -130,7 +133,8 @@ export default {
     };
     for (const plot of [density, ...panels]) plot.hover(tell);
     stage.legend(
-      ["target p", "black"], ["q", "blue"], ["KL(p‖q), forward", "purple", "area"], ["KL(q‖p), reverse", "vermillion", "area"],
+      ["target p", "black"], ["q", "blue"], ["KL(p‖q), forward", "purple", "area"],
+      ["KL(q‖p), reverse", "vermillion", "area"],
       ["where a descent ends", "grey", "dashed"],
     );
 
@@ -173,7 +177,8 @@ export default {
     if (way?.done) {
       const { title, goal } = way.divergence;
       const [mu, sigma] = way.end;
-      lines.push(`the descent on ${title} has ended at μ ${fixed(mu, 4)}, σ ${fixed(sigma, 4)}, ${fixed(way.kl, 4)} nats: ${goal}`);
+      const place = `μ ${fixed(mu, 4)}, σ ${fixed(sigma, 4)}, ${fixed(way.kl, 4)} nats`;
+      lines.push(`the descent on ${title} has ended at ${place}: ${goal}`);
     }
     return lines;
   },

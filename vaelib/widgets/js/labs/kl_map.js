@@ -43,15 +43,18 @@ export default {
     const pictures = [
       {
         share: wide ? 1.6 : 1, least: 300, height, x: range, y: range, equal: true,
-        xLabel: "μ", yLabel: "log σ²", alt: "Contours of the KL over μ and log σ², a point, one gradient step and the way down.",
+        xLabel: "μ", yLabel: "log σ²",
+        alt: "Contours of the KL over μ and log σ², a point, one gradient step and the way down.",
         title: "KL in nats; the arrow is one step",
       },
       {
-        share: wide ? 1.4 : 1, least: 280, height: wide ? height : Math.min(height, 320), x: [z[0], z.at(-1)], y: [0, 1.9], xTicks: [-8, -4, 0, 4, 8], xLabel: "z", yLabel: "density",
+        share: wide ? 1.4 : 1, least: 280, height: wide ? height : Math.min(height, 320),
+        x: [z[0], z.at(-1)], y: [0, 1.9], xTicks: [-8, -4, 0, 4, 8], xLabel: "z", yLabel: "density",
         alt: "The prior and q over z.", title: "drag q: its peak is μ, its flank σ",
       },
     ];
-    const bar = { share: 0.46, least: 70, height: wide ? height : 200, xTicks: [], x: wide ? [-0.5, 0.5] : [-1.2, 1.2] };
+    const across = wide ? [-0.5, 0.5] : [-1.2, 1.2];
+    const bar = { share: 0.46, least: 70, height: wide ? height : 200, xTicks: [], x: across };
     const bars = [
       { ...bar, y: [0, 13], alt: "The KL in nats as a bar, split into mean and width.", title: "KL, nats" },
       { ...bar, y: [0, 1], alt: "The same bar, cut off at 1 nat.", title: "its first nat" },
@@ -60,7 +63,8 @@ export default {
     const [map, densities, whole, zoom] = rows.flatMap((row) => stage.plots(...row));
 
     const grid = linspace(...range, 121);
-    map.contour({ colour: "grey", levels })(grid, grid, Array.from(grid, (v) => Array.from(grid, (m) => klStandardNormal(m, v))).flat());
+    const kls = Array.from(grid, (logVar) => Array.from(grid, (mu) => klStandardNormal(mu, logVar)));
+    map.contour({ colour: "grey", levels })(grid, grid, kls.flat());
     downhill(map, range, arrows);
     for (const level of levels.filter((each) => each < 6)) {
       const label = map.text({ colour: "ink", size: 11, dy: 4 });
@@ -85,7 +89,8 @@ export default {
     const area = densities.area({ colour: "blue" });
     const curve = densities.curve({ colour: "blue" });
     const peak = densities.handle({
-      label: "the peak of q: its mean", colour: "blue", moves: { across: "mu" }, cursor: "ew-resize", drag: (x) => ({ mu: x }),
+      label: "the peak of q: its mean", colour: "blue", moves: { across: "mu" }, cursor: "ew-resize",
+      drag: (x) => ({ mu: x }),
     });
     const flank = densities.handle({
       label: "the flank of q: its width", colour: "blue", moves: { across: "log_var" }, cursor: "ew-resize",
@@ -102,7 +107,8 @@ export default {
     const parts = [whole, zoom].map((plot) => [plot.bar({ colour: "vermillion" }), plot.bar({ colour: "orange" })]);
     const total = whole.text({ dy: -5 });
     stage.legend(
-      ["q(z|x)", "blue"], ["prior p(z)", "grey"], ["one gradient step", "vermillion"], ["the whole descent", "blue", "dashed"],
+      ["q(z|x)", "blue"], ["prior p(z)", "grey"], ["one gradient step", "vermillion"],
+      ["the whole descent", "blue", "dashed"],
       ["KL for the mean", "vermillion", "area"], ["KL for the width", "orange", "area"],
     );
 
