@@ -253,7 +253,7 @@ THEORY = {
 
 # Code of the notebook, what stands in its place, the claim that must notice.
 SOURCE = [
-    ("2 * var_f / 1000)", "var_f / 1000)", "fresh noise: the spread is √(2 Var f / 1000) / h"),
+    ("2 * var_f / 1000", "var_f / 1000", "fresh noise: the spread is √(2 Var f / 1000) / h"),
     ("0.5 * (eps**2 - 1)", "(eps**2 - 1)", "(5) is the slope of SciPy's log q"),
     ("return eps / np.exp(0.5 * log_var)", "return eps / np.exp(log_var)", "(5) is the slope of SciPy's log q"),
     ("slope * 0.5 * sigma * eps]", "slope * sigma * eps]", "(7), (8): it is the slope of f(μ + σ ε) for each ε"),
