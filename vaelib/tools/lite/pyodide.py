@@ -101,7 +101,7 @@ def find_package(folder: Path, entry: Mapping[str, Any]) -> Path | None:
     """
     if _is_right(folder / entry["file_name"], entry["sha256"]):
         return folder / entry["file_name"]
-    return _wheel(folder, entry["name"], entry["version"]) if _is_pure(entry) else None
+    return _wheel(folder, entry["name"], entry["version"])
 
 
 def find_added(folder: Path, name: str) -> Path | None:
