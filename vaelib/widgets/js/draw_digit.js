@@ -200,11 +200,13 @@ function render({ model, el }) {
       ? names.map((name, i) => `${name} ${signed(mu[i])} \u00b1 ${sigma[i].toFixed(2)}`).join(", ")
       : "nothing drawn yet";
     const strokes = count ? `${count} ${count === 1 ? "stroke" : "strokes"}` : mu.length ? "an image" : "empty";
-    surface.setAttribute("aria-label", `Drawing surface, ${strokes}. Draw with mouse, finger or pen, or load an example.`);
+    const how = "Draw with mouse, finger or pen, or load an example.";
+    surface.setAttribute("aria-label", `Drawing surface, ${strokes}. ${how}`);
     seen.setAttribute("aria-label", "The drawing, centred and scaled as the digits of MNIST are.");
     rebuilt.setAttribute("aria-label", `The reconstruction: what the decoder makes of ${where}.`);
     plane.setAttribute("aria-label", `Latent plane with the approximate posterior: ${where}.`);
-    if (encode) status.textContent = mu.length ? `q(z|x), mean \u00b1 \u03c3: ${where}` : "Draw a digit, or load an example.";
+    const said = mu.length ? `q(z|x), mean \u00b1 \u03c3: ${where}` : "Draw a digit, or load an example.";
+    if (encode) status.textContent = said;
     undoButton.disabled = past.length === 0;
     clearButton.disabled = !mu.length && count === 0;
     if (!pen) timers.later("speak", SPEAK_AFTER, () => (spoken.textContent = where));

@@ -232,7 +232,8 @@ function render({ model, el }) {
   function timeRow() {
     const row = element(root, "div", "time");
     const button = addButton(row, on, "Play the video", () => (video ? stop() : start()));
-    const slider = element(row, "input", "", { type: "range", min: 1, max: film.count, step: 1, "aria-label": "Frame" });
+    const range = { type: "range", min: 1, max: film.count, step: 1, "aria-label": "Frame" };
+    const slider = element(row, "input", "", range);
     const text = element(row, "span", "value", { "aria-hidden": "true" });
     on(slider, "input", () => {
       stop();
@@ -266,7 +267,8 @@ function render({ model, el }) {
     time.slider.value = number + 1;
     time.slider.setAttribute("aria-valuetext", which);
     time.text.textContent = `${number + 1} / ${film.count}`;
-    root.querySelector(".legend.time .ramp").style.background = `linear-gradient(to right, ${timeColours().join(", ")})`;
+    const ramp = root.querySelector(".legend.time .ramp");
+    ramp.style.background = `linear-gradient(to right, ${timeColours().join(", ")})`;
     if (!truth) return;
     truth.text.textContent = distance ? `nearest frame, ${distance.toFixed(2)} away` : "the true frame";
     const pixels = film.frame(number);

@@ -27,7 +27,8 @@ function namingPanel(parent, on, model, film, shownFrame, changed) {
     "A slider then moves along the line from the one side\u2019s mean code to the other\u2019s.";
   const sides = spec.sides.map((side, i) => {
     const row = element(panel, "div", "side");
-    const choice = element(row, "input", "", { type: "radio", name: group, "aria-label": `Pick frames for side ${i + 1}` });
+    const label = `Pick frames for side ${i + 1}`;
+    const choice = element(row, "input", "", { type: "radio", name: group, "aria-label": label });
     const name = element(row, "input", "", { type: "text", maxlength: 24, "aria-label": `Name of side ${i + 1}` });
     const count = element(row, "span", "count");
     name.value = side;

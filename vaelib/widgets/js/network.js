@@ -1,4 +1,5 @@
-// The forward pass of dense and convolutional networks. Python puts this file in front of each widget's own: one module, no imports.
+// The forward pass of dense and convolutional networks. Python puts this file in front of each widget's own: one
+// module, no imports.
 
 const sigmoid = (x) => 1 / (1 + Math.exp(-x));
 
@@ -35,7 +36,8 @@ function fromHalf(bits) {
 /** Build the function from a code to the likelihood's parameters. */
 function network(spec, view) {
   const bytes = copied(view);
-  const numbers = spec.dtype === "float16" ? Float32Array.from(new Uint16Array(bytes), fromHalf) : new Float32Array(bytes);
+  const half = spec.dtype === "float16";
+  const numbers = half ? Float32Array.from(new Uint16Array(bytes), fromHalf) : new Float32Array(bytes);
   let offset = 0;
   const take = (count) => numbers.subarray(offset, (offset += count));
   const layers = spec.layers.map((layer) => {

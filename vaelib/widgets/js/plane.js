@@ -1,4 +1,5 @@
-// What the widgets on a latent plane share: elements, the plane's ground, light and dark, saving. Joined as network.js is.
+// What the widgets on a latent plane share: elements, the plane's ground, light and dark, saving. Joined as network.js
+// is.
 
 // Sizes in CSS pixels, times in milliseconds.
 const PLANE = 320;
@@ -6,7 +7,8 @@ const SAVE_EVERY = 50;
 const SPEAK_AFTER = 400;
 
 // The notebook has keys of its own, which would move to another cell or edit it: those pressed here are not for it.
-const OURS = new Set(["ArrowLeft", "ArrowRight", "ArrowDown", "ArrowUp", "Home", "End", "PageUp", "PageDown", "Enter", " "]);
+const ARROW_KEYS = ["ArrowLeft", "ArrowRight", "ArrowDown", "ArrowUp"];
+const OURS = new Set([...ARROW_KEYS, "Home", "End", "PageUp", "PageDown", "Enter", " "]);
 const keepKeys = (on, root) => on(root, "keydown", (event) => OURS.has(event.key) && event.stopPropagation());
 
 const element = (parent, tag, className, attributes = {}) => {
