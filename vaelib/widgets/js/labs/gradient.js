@@ -13,7 +13,9 @@ const FUNCTIONS = {
   "sin 10z": [(z) => Math.sin(10 * z), (z) => 10 * Math.cos(10 * z)],
   "step at 0": [(z) => (z > 0 ? 1 : 0), () => 0],
 };
-const STRIPS = [["score", "purple", "score function"], ["baseline", "vermillion", "with baseline"], ["pathwise", "sky", "pathwise"]];
+const STRIPS = [
+  ["score", "purple", "score function"], ["baseline", "vermillion", "with baseline"], ["pathwise", "sky", "pathwise"],
+];
 const PEAK = 1 / Math.sqrt(2 * Math.PI); // of a standard normal
 
 /** E[f(μ + σ ε) g(ε)], ε ~ N(0, 1): Gauss-Legendre between Python's edges, and the places where f jumps or bends. */
@@ -94,7 +96,8 @@ export default {
     const area = left.area({ colour: "blue" });
     const curve = left.curve({ colour: "blue" });
     const peak = left.handle({
-      label: "the peak of q: its mean", colour: "blue", moves: { across: "mu" }, cursor: "ew-resize", drag: (x) => ({ mu: x }),
+      label: "the peak of q: its mean", colour: "blue", moves: { across: "mu" }, cursor: "ew-resize",
+      drag: (x) => ({ mu: x }),
     });
     const flank = left.handle({
       label: "the flank of q: its width", colour: "blue", moves: { across: "log_var" }, cursor: "ew-resize",
@@ -106,7 +109,7 @@ export default {
       const q = Math.exp(logNormal(at, shown.mu, shown.log_var));
       const score = (at - shown.mu) / Math.exp(shown.log_var);
       return (
-        `z ${fixed(at, 2)}: q ${fixed(q)}, f ${fixed(f(at))}; to the score function's average it adds q f ∂log q/∂μ = ` +
+        `z ${fixed(at, 2)}: q ${fixed(q)}, f ${fixed(f(at))}; it adds to the score function q f ∂log q/∂μ = ` +
         `${fixed(q * f(at) * score)}, to the pathwise one q f′ = ${fixed(q * df(at))} per unit of z`
       );
     });

@@ -67,7 +67,8 @@ export default {
   draw(stage, { z, at, num_steps: most, lost: farthest }) {
     const [left, right] = stage.plots(
       {
-        share: 1, least: 300, height: 320, x: [z[0], z.at(-1)], y: [-0.12, 1.4], xLabel: "z₁, the first dimension", yTicks: 0,
+        share: 1, least: 300, height: 320, x: [z[0], z.at(-1)], y: [-0.12, 1.4], yTicks: 0,
+        xLabel: "z₁, the first dimension",
         alt: "f and q over the first dimension: q at the start, and where each estimator has taken it.",
         title: "drag f, and q's peak and flank",
       },
@@ -81,7 +82,8 @@ export default {
     const area = left.area({ colour: "blue", opacity: 0.15 });
     const start = left.curve({ colour: "blue", width: 1.5, dash: "3 4" });
     const runners = [["score", "purple"], ["pathwise", "sky"]].map(([name, colour]) => ({
-      name, q: left.curve({ colour }), curve: right.curve({ colour }), head: right.dots({ colour, radius: 5, opacity: 1 }),
+      name, q: left.curve({ colour }), curve: right.curve({ colour }),
+      head: right.dots({ colour, radius: 5, opacity: 1 }),
     }));
     const expected = right.curve({ colour: "ink", dash: "6 4", width: 1.5 });
     const note = right.text({ anchor: "end", dx: -4, dy: 14 });
@@ -94,14 +96,16 @@ export default {
       drag: (x) => ({ sigma: x - stage.values.mu }),
     });
     const place = left.handle({
-      label: "the minimum of f", colour: "orange", moves: { across: "place" }, cursor: "ew-resize", drag: (x) => ({ place: x }),
+      label: "the minimum of f", colour: "orange", moves: { across: "place" }, cursor: "ew-resize",
+      drag: (x) => ({ place: x }),
     });
     let [shown, set] = [null, stage.values];
     left.hover((x) => {
       const score = (x - set.mu) / set.sigma ** 2;
       return (
         `z₁ ${fixed(x, 2)}: this dimension adds ${fixed((x - set.place) ** 2, 2)} to f. A first draw here is worth ` +
-        `f′ = ${fixed(2 * (x - set.place), 2)} to the pathwise estimator, and all of f times ${fixed(score, 2)} to the score function`
+        `f′ = ${fixed(2 * (x - set.place), 2)} to the pathwise estimator, and all of f times ` +
+        `${fixed(score, 2)} to the score function`
       );
     });
     right.hover((x) => {
@@ -157,8 +161,8 @@ export default {
     return [
       `after ${steps} steps in ${dimension} dimension${dimension === 1 ? "" : "s"}, distance to the optimum: ` +
         `score function ${score} · pathwise ${fixed(now.pathwise[steps])} · exact gradient ${fixed(now.expected[steps])}`,
-      `variance of one estimate of ∂E[f]/∂μ₁ at the start: score function ${round(now.score_variance)} · pathwise ` +
-        `${round(now.pathwise_variance)}, a factor of ${round(ratio)}; the noise is that of seed ${seed}`,
+      `variance of one estimate of ∂E[f]/∂μ₁ at the start: score function ${round(now.score_variance)} · ` +
+        `pathwise ${round(now.pathwise_variance)}, a factor of ${round(ratio)}; the noise is that of seed ${seed}`,
     ];
   },
 };

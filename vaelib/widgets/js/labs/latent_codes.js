@@ -80,7 +80,8 @@ export default {
         });
         return `the nearest code is that of a ${labels[best]}, ${fixed(least, 2)} standard deviations away`;
       }, { plane: true });
-      return { point, decoded: decoded.image({ width, height }), near: near.image({ width, height }), note: near.text({ dy: 4 }) };
+      const size = { width, height };
+      return { point, decoded: decoded.image(size), near: near.image(size), note: near.text({ dy: 4 }) };
     });
     stage.legend(...digits.map((digit) => [String(digit), colours[digit], "dot"]));
     return (now) => {
@@ -96,6 +97,7 @@ export default {
 
   readout: (now, values, memory, { models }) => models.map(({ name }, k) => {
     const [z1, z2] = now.z[k].map((each) => fixed(each, 2));
-    return `${name}: z = (${z1}, ${z2}); the training image most like it is a ${now.label[k]}, ${fixed(now.distance[k], 2)} away`;
+    const far = fixed(now.distance[k], 2);
+    return `${name}: z = (${z1}, ${z2}); the training image most like it is a ${now.label[k]}, ${far} away`;
   }),
 };
