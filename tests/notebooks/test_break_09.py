@@ -42,7 +42,7 @@ TRAINING = {
     "our switch": ('pairs["mean over the latent dimensions"] =',),
     "(4), left": ('pairs["swapped cross-entropy"] =',),
     "without ½ log 2π": ('pairs["cross-entropy on grey pixels"] =',),
-    SAMPLER: ('pairs["log σ² dropped"] =',),
+    SAMPLER: ('pairs["log σ² dropped"] =', "inked = ("),
     "(6)": ('pairs["σ for log σ²"] =', 'pairs["sign of the KL"] =', 'pairs["one ε for ever"] ='),
     PASSED: ("shared ε: the same loss", "ax.hist(values", "lab = WrongLossLab", "groups = ", "found = {}"),
 }

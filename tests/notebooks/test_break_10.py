@@ -155,7 +155,15 @@ SHORTER = {
 }
 # Cells that the others do without: figures, the lab, the minibatch loop, the linear case, the sampler's own test.
 LAB = ("lab = RegressionLab", "now = lab.numbers")
-SIDE = (*LAB, "scaled = Logistic", "train_in_minibatches(", "looks = ", "maps = ")
+SIDE = (
+    *LAB,
+    "scaled = Logistic",
+    '"held-out log score, plug-in"',
+    "train_in_minibatches(",
+    "looks = ",
+    "maps = ",
+    "fig, panels = ",
+)
 LINEAR, KNOWN = ("exact_log_evidence", "rule = "), ("known = ",)
 ON_KNOWN = ("two weights: MCMC means = quadrature", "two weights: MCMC variances = quadrature")
 ON_LAB = (BEYOND, LENGTH)
