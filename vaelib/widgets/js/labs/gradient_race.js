@@ -160,7 +160,8 @@ export default {
     const ratio = now.score_variance / now.pathwise_variance;
     return [
       `after ${steps} steps in ${dimension} dimension${dimension === 1 ? "" : "s"}, distance to the optimum: ` +
-        `score function ${score} · pathwise ${fixed(now.pathwise[steps])} · exact gradient ${fixed(now.expected[steps])}`,
+        `score function ${score} · pathwise ${fixed(now.pathwise[steps])} · ` +
+        `exact gradient ${fixed(now.expected[steps])}`,
       `variance of one estimate of ∂E[f]/∂μ₁ at the start: score function ${round(now.score_variance)} · ` +
         `pathwise ${round(now.pathwise_variance)}, a factor of ${round(ratio)}; the noise is that of seed ${seed}`,
     ];
