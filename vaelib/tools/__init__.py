@@ -3,6 +3,7 @@
 runner      the notebooks, headless: reports, saved outputs, sweeps over parameters
 grader      the assignments: student versions, grading
 site        the course as web pages that need no network
+lite        lessons as a JupyterLite site, where they run in the browser
 folding     which cells only check, and are folded
 links       the Binder and Colab links
 kernels, jobs, processes, results    what these share
