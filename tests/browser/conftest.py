@@ -15,7 +15,6 @@ QUICK = {
     "test_a_drawn_digit_lands_where_the_python_encoder_says",
     "test_the_pad_lives_without_a_network",
     "test_numbers_equal_python",
-    "test_keyboard_moves_sliders_menus_and_handles",
     "test_the_video_runs_along_the_path_and_shows_the_true_frame",
     "test_the_keyboard_scrubs_through_the_epochs",
 }
