@@ -60,7 +60,7 @@ test: $(READY) ## Check style and types, run the quick tests and every notebook 
 	$(STYLE_AND_TYPES)
 	$(RUN) -m pytest -n $(JOBS) --dist worksteal -m "not slow" $(or $(TESTS),tests) $(ARGS)
 
-test-all: $(READY) ## Run all tests and every notebook as it stands (ARGS="-m slow": what `make test` leaves out)
+test-all: $(READY) $(if $(shell command -v npm),build/js/.installed) ## Run all tests and every notebook as it stands (ARGS="-m slow": what `make test` leaves out)
 	$(STYLE_AND_TYPES)
 	$(RUN) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder \
 		--nbval-lax --nbval-cell-timeout=3600 --nbval-kernel-startup-timeout=600 $(or $(TESTS),tests notebooks) $(ARGS)

@@ -8,6 +8,7 @@ import nbformat
 import pytest
 
 from vaelib.mime import DATA_MIME, FIGURE_MIME
+from vaelib.tools import folding
 from vaelib.tools.runner.evidence import collect_evidence
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
@@ -94,3 +95,7 @@ def test_every_link_and_picture_leads_somewhere(notebook):
 def test_every_number_of_an_equation_is_given_once(notebook):
     tags = re.findall(r"\\\\tag\{(\w+)\}", notebook.read_text("utf-8"))
     assert len(tags) == len(set(tags))
+
+
+def test_cells_that_only_check_are_folded():
+    assert folding.main(["--check", *map(str, NOTEBOOKS)]) == 0, "python -m vaelib.tools.folding"
