@@ -141,6 +141,8 @@ def training_curves(history, axes=None):
     """
     curves = getattr(history, "history", history)
     names = [name for name in curves if not name.startswith(("val_", "learning_rate"))]
+    first = ["loss", "reconstruction", "kl"]  # Keras gives them in the order of the alphabet
+    names.sort(key=lambda name: first.index(name) if name in first else len(first))
     if axes is None:
         axes = plt.subplots(1, len(names), figsize=(9.5, 3), squeeze=False)[1][0]
     titles = {"loss": "NELBO = reconstruction + KL" if _is_nelbo(curves, names) else "loss", "kl": "KL"}
