@@ -201,6 +201,7 @@ def test_a_whole_page(course):
         code("print('<b>')", new_output("stream", name="stdout", text="<b> \x1b[31mred\x1b[0m\n")),
         code("table", shown({"text/html": "<table><tr><td>✓</td></tr></table>", "text/plain": "table"})),
         code("lab.show()"),
+        code("figures.show('what to see')"),
     )
     course.write("02_second", new_markdown_cell("# 02 · Second\n\n[before](01_first.ipynb)\n\n## Here"))
     site = course.build()

@@ -81,7 +81,7 @@ def is_stripped_widget(cell: nbformat.NotebookNode) -> bool:
         return False
     value = statements[-1].value
     if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute) and value.func.attr == "show":
-        return ast.unparse(value.func) != "plt.show"
+        return ast.unparse(value.func) not in ("plt.show", "figures.show")
     return isinstance(value, ast.Name)
 
 
