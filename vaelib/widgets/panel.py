@@ -28,14 +28,17 @@ class StaticPicture:
         png: the PNG's bytes.
         alt: what the picture shows, in words.
         width: width on the page, CSS pixels.
+        caption: a sentence that a page shows below it.
     """
 
-    def __init__(self, png, alt, width):
-        self.png, self.alt, self.width = png, alt, width
+    def __init__(self, png, alt, width, caption=None):
+        self.png, self.alt, self.width, self.caption = png, alt, width, caption
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        metadata = {"image/png": {"width": self.width, "alt": self.alt}}
-        return {"image/png": self.png, "text/plain": self.alt}, metadata
+        about = {"width": self.width, "alt": self.alt}
+        if self.caption:
+            about["caption"] = self.caption
+        return {"image/png": self.png, "text/plain": self.alt}, {"image/png": about}
 
     def __repr__(self):
         return self.alt

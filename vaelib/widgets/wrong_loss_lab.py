@@ -104,7 +104,8 @@ def picture(pair):
     few = Image.fromarray(pixels).convert("RGB").quantize(64, Image.Quantize.FASTOCTREE, dither=0)
     stream = io.BytesIO()
     few.save(stream, "PNG", optimize=True)
-    return StaticPicture(stream.getvalue(), f"{ALT} {_readout(pair)}", WIDTH)
+    caption = f"The model with the mistake beside the right one. How to notice: {pair.notice}"
+    return StaticPicture(stream.getvalue(), f"{ALT} {_readout(pair)}", WIDTH, caption)
 
 
 class WrongLossLab(Lab):
