@@ -56,7 +56,7 @@ const along = (spec, z) => spec.axes.map((axis) => dot(axis, z));
 /** Half the width of the plane that shows the code z: the usual one, or more where z lies beyond it. */
 function reachFor(spec, z) {
   const farthest = Math.max(...along(spec, z).map(Math.abs));
-  return Math.min(spec.limit, Math.max(spec.reach, Math.ceil(farthest * 2) / 2));
+  return Math.min(spec.limit, Math.max(spec.reach, Math.ceil(farthest * 2 - 1e-6) / 2));
 }
 
 /** The way from codes, and from places on the two shown axes, to the canvas's pixels. */
