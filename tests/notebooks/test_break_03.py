@@ -126,7 +126,7 @@ BROKEN_CODE = [
 ]  # fmt: skip
 
 # What takes long and matters only to the claims about it.
-SEPARATION = ("centre_and_side", "apart", "appears", "brute_force_fit(", "steps_apart")
+SEPARATION = ("centre_and_side", "apart", "appears", "forward_map", "steps_apart", "off_reverse")
 WITHOUT_SEPARATION = ("(10)", "(11)", "(12)", "the vermillion circle", "it bulges", "the purple circle", "and leaves")
 SHORTER = {"np.linspace(0.5, 9, 23)": "np.linspace(5, 7, 3)", "high - low > 0.01": "high - low > 0.2"}
 
