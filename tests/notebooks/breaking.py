@@ -5,6 +5,7 @@ with replaced(gaussian, "kl_standard_normal", lambda kl: lambda mu, log_var: -kl
         run_until("02_elbo", "the ELBO is log p(x) minus the gap")
 """
 
+import ast
 import contextlib
 import functools
 import warnings
@@ -42,7 +43,8 @@ def run_until(notebook, claim, *, parameters=None, source=None, without=()):
         claim: the text of the claim; the run stops there.
         parameters: values by name in place of those of the parameters cell.
         source: {old: new}, pieces of code to replace; for what is defined in the notebook itself.
-        without: cells that hold one of these pieces of code are left out: figures and labs, to save time.
+        without: cells that hold one of these pieces of code are left out, and those that need what these define:
+            figures and labs, to save time.
     Raises:
         ClaimError: the claim fails, as it should when what it guards is broken.
         LookupError: the notebook makes no such claim, or an old piece of code or a parameter is not in it.
@@ -94,10 +96,22 @@ def _run(notebook, parameters, source, without, until=None, last=None):
             for module in (vaelib.teaching.claims, vaelib):
                 stack.enter_context(mock.patch.object(module, name, claim))
         with contextlib.suppress(_Reached):
+            missing = set()
             for n, text in enumerate(sources_of(notebook, parameters, source), 1):
-                if not any(piece in text for piece in without):
+                needed, defined = _names(text)
+                if any(piece in text for piece in without) or needed & (missing - set(namespace)):
+                    missing |= defined
+                else:
                     exec(compile(text, f"{notebook}, code cell {n}", "exec"), namespace)
     return made, failed
+
+
+def _names(text):
+    """The names that a cell needs from others, and those that it defines."""
+    nodes = list(ast.walk(ast.parse(text)))
+    defined = {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    defined |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    return {node.id for node in nodes if isinstance(node, ast.Name)} - defined, defined
 
 
 def sources_of(notebook, parameters, source):
