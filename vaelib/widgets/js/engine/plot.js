@@ -206,7 +206,7 @@ export class Plot {
   /** An image of grey or coloured pixels between two corners; draw it with a function from pixel number to 0..255. */
   image({ width, height, channels = 1, smooth = false, alt = "" }) {
     const canvas = Object.assign(document.createElement("canvas"), { width, height });
-    const node = svg(this.marks, "image", { preserveAspectRatio: "none", class: smooth ? "" : "sharp", "aria-label": alt, role: "img" });
+    const node = svg(this.marks, "image", { preserveAspectRatio: "none", class: smooth ? "" : "sharp", ...(alt ? { "aria-label": alt, role: "img" } : { "aria-hidden": "true" }) });
     return ([x0, x1], [y0, y1], pixelAt) => {
       const pen = canvas.getContext("2d");
       const data = pen.createImageData(width, height);
