@@ -125,7 +125,7 @@ BROKEN_FUNCTIONS = [
 
 BROKEN_CODE = [
     # a piece of the notebook's code, a wrong one in its place, the claim that catches it
-    ("regression_vae(X.T,", "regression_vae(-X.T,", "the VAE's reconstruction is −log p(y|w)"),
+    ("    X.T, vaelib.Bernoulli((num", "    -X.T, vaelib.Bernoulli((num", "the VAE's reconstruction is −log p(y|w)"),
     ("np.eye(num_cases) + X @ X.T\n", "X @ X.T + 2 * np.eye(num_cases)\n", LINEAR_ELBO),
     ("precision = np.eye(2) + X.T @ X", "precision = X.T @ X", "(7), DiagonalNormal: ELBO = log p(y) − KL(q‖p(w|y))"),
     ("- np.log(len(log_w)), ratio", ", ratio", "(9): and vae.log_evidence gives it too"),
