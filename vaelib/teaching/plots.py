@@ -29,6 +29,7 @@ STYLE = {
     "font.size": 10,
     "image.cmap": "gray",
     "image.interpolation": "nearest",
+    "image.interpolation_stage": "data",  # as grey values and not as four colours: a third of the memory
 }
 
 
