@@ -71,7 +71,7 @@ lab: $(READY) ## Open JupyterLab on the first notebook
 site: $(READY) ## Write the course as web pages that need no network, build/site (ARGS="--help" for its options)
 	$(RUN) -m vaelib.tools.site $(ARGS)
 
-lite: $(READY) build/jupyterlite/.installed ## Write lessons 00 to 05 as build/lite, where they run in the browser (needs Node.js)
+lite: $(READY) build/jupyterlite/.installed ## Write lessons 00 to 06 as build/lite, where they run in the browser (needs Node.js)
 	$(RUN) -m vaelib.tools.lite $(ARGS)
 
 bench: $(READY) ## Time training and exploring against their peers (ARGS="--only epoch --rounds 3")

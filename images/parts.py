@@ -241,7 +241,7 @@ def course_map():
         "course_map",
         "The map of the course: twelve lessons on one path",
         f"A path through twelve lessons: {names}. "
-        "Lessons 01 to 05 are theory with NumPy and SciPy; lessons 06 to 11 build models with Keras.",
+        "Lessons 01 to 06 are theory with NumPy and SciPy; lessons 07 to 13 build models with Keras.",
         height=782,
     )
     xs, ys = (144, 400, 656), (124, 310, 496, 682)

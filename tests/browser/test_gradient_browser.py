@@ -1,4 +1,4 @@
-"""The labs of lesson 04 in a browser: the race runs, stops and begins again; noise can be drawn anew."""
+"""The labs of lesson 05 in a browser: the race runs, stops and begins again; noise can be drawn anew."""
 
 import pytest
 from widget_page import settle

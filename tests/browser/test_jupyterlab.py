@@ -1,4 +1,4 @@
-"""Explorers in JupyterLab, with a kernel: the notebooks 00 and 08 from end to end, and a pad under rough handling."""
+"""Explorers in JupyterLab, with a kernel: the notebooks 00 and 09 from end to end, and a pad under rough handling."""
 
 import json
 import os
@@ -322,7 +322,7 @@ def test_notebook_02_from_end_to_end(open_notebook):
 
 
 def test_notebook_04_from_end_to_end(open_notebook):
-    page = open_notebook("04_reparameterisation.ipynb", lesson("04_reparameterisation"))
+    page = open_notebook("05_reparameterisation.ipynb", lesson("05_reparameterisation"))
     run(page)
     assert None not in page.evaluate(COUNTS)
     labs = page.locator(".jp-OutputArea .vaelib-lab").all()
@@ -332,9 +332,9 @@ def test_notebook_04_from_end_to_end(open_notebook):
 
 
 def test_notebook_08_from_end_to_end(open_notebook):
-    notebook = lesson("08_faces", **SMALL)
+    notebook = lesson("09_faces", **SMALL)
     notebook.cells.insert(3, nbformat.v4.new_code_cell(WITHOUT_XLA))
-    page = open_notebook("08_faces.ipynb", notebook)
+    page = open_notebook("09_faces.ipynb", notebook)
     run(page)
     assert None not in page.evaluate(COUNTS)
     pad = page.locator(".jp-OutputArea .vaelib-pad").first

@@ -186,7 +186,7 @@ def test_a_lesson_runs_whole_and_moves(open_lesson, name, capsys):
 
 @pytest.mark.parametrize("lite", ["on board"], indirect=True)
 def test_where_keras_is_missing_a_lesson_says_so(open_lesson):
-    page = open_lesson("04_reparameterisation")
+    page = open_lesson("05_reparameterisation")
     sources = page.evaluate("() => panel.content.widgets.map((cell) => cell.model.sharedModel.getSource())")
     wanting = [i for i, source in enumerate(sources) if source.startswith("import keras")]
     assert len(wanting) == 2

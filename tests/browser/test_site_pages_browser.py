@@ -146,7 +146,7 @@ def test_the_theme_is_the_readers_choice_and_stays(lessons, visit):
 
 
 def test_a_figure_shows_one_picture_per_theme(lessons, visit):
-    page = visit(lessons / "07_modular_vae.html", color_scheme="light")
+    page = visit(lessons / "08_modular_vae.html", color_scheme="light")
     twins = page.locator(".dark-theme").count()
     assert twins > 5
 

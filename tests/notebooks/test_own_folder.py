@@ -1,4 +1,4 @@
-"""Notebook 11 on a reader's own folder: colour photographs of several sizes, named on the command line."""
+"""Notebook 13 on a reader's own folder: colour photographs of several sizes, named on the command line."""
 
 import json
 from pathlib import Path
@@ -22,10 +22,10 @@ def test_the_notebook_trains_on_the_folder_it_is_given(tmp_path):
         shape = (*rng.integers(16, 30, 2), 3)
         Image.fromarray((rng.uniform(0.5, 1, shape) * rng.integers(50, 256, 3)).astype("uint8")).save(mine / f"{i}.jpg")
     options = [word for name, value in {"folder": mine, **SMALL}.items() for word in ("-p", f"{name}={value}")]
-    assert main(["run", "11", "--notebooks", str(FOLDER), "--output", str(tmp_path / "out"), *options]) == 0
+    assert main(["run", "13", "--notebooks", str(FOLDER), "--output", str(tmp_path / "out"), *options]) == 0
     (entry,) = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))["notebooks"]
     assert entry["parameters"] == {"folder": str(mine), **SMALL}
     assert [source["name"] for source in entry["data"]][1] == "my pictures"
     assert "held-out NELBO" in entry["figures"] and "R² of the length from z" not in entry["figures"]
-    executed = (tmp_path / "out" / "11_your_own_images.ipynb").read_text("utf-8")
+    executed = (tmp_path / "out" / "13_your_own_images.ipynb").read_text("utf-8")
     assert "my pictures, 64 + 16 images of 12 × 12 in colour, from a folder; resized to 12 × 12" in executed

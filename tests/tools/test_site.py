@@ -340,10 +340,10 @@ def test_the_front_page_shows_the_first_explorer_of_the_faces(course):
     first, second = LatentPad(decoder, names=("pose", "humour")), LatentPad(decoder, names=("a", "b"))
     cells = [code("LatentPad(x)", view("first")), code("LatentPad(y)", view("second"))]
     state = state_of(("first", first), ("second", second))
-    course.write("08_faces", *cells, place="executed", metadata=state)
+    course.write("09_faces", *cells, place="executed", metadata=state)
     for cell in cells:
         cell.outputs = []
-    course.write("08_faces", *cells)
+    course.write("09_faces", *cells)
     site = course.build()
     text = (site / "index.html").read_text("utf-8")
     assert re.findall(r'<div class="explorer" id="(.*?)" data-model="(.*?)"', text) == [("lab-1", "first")]
@@ -352,7 +352,7 @@ def test_the_front_page_shows_the_first_explorer_of_the_faces(course):
     assert list(content["models"]) == ["first"] and content["models"]["first"]["state"]["names"] == ["pose", "humour"]
     assert content["sources"][content["models"]["first"]["module"]] == first.get_state()["_esm"]
     require_self_contained(site)
-    (course.folder / "executed" / "08_faces.ipynb").unlink()
+    (course.folder / "executed" / "09_faces.ipynb").unlink()
     assert "widget-state" not in (course.build() / "index.html").read_text("utf-8")
 
 

@@ -1,4 +1,4 @@
-"""The lab of notebook 04, driven without a browser over its whole range."""
+"""The lab of notebook 05, driven without a browser over its whole range."""
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -1,4 +1,4 @@
-"""The race of notebook 04: both runners follow their estimators, and dimensions undo only one of them."""
+"""The race of notebook 05: both runners follow their estimators, and dimensions undo only one of them."""
 
 import numpy as np
 import pytest

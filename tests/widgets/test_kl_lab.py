@@ -1,4 +1,4 @@
-"""The lab of notebook 03, driven headless: its numbers against quadrature, its still picture against its numbers."""
+"""The lab of notebook 04, driven headless: its numbers against quadrature, its still picture against its numbers."""
 
 import matplotlib.pyplot as plt
 import numpy as np

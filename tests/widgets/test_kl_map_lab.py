@@ -1,4 +1,4 @@
-"""The lab of notebook 05, driven headless: its numbers against quadrature, its still picture against its numbers."""
+"""The lab of notebook 06, driven headless: its numbers against quadrature, its still picture against its numbers."""
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -1,4 +1,4 @@
-"""The lab of notebook 10 over its range, without a browser."""
+"""The lab of notebook 11 over its range, without a browser."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The lab of notebook 09, driven over its whole menu: each picture shows the arrays it was given."""
+"""The lab of notebook 10, driven over its whole menu: each picture shows the arrays it was given."""
 
 import base64
 import io

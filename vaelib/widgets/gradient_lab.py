@@ -1,4 +1,4 @@
-"""The lab of notebook 04: how far single estimates of one gradient scatter around its exact value."""
+"""The lab of notebook 05: how far single estimates of one gradient scatter around its exact value."""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""The race of notebook 04: score function and pathwise descend side by side, one sample a step."""
+"""The race of notebook 05: score function and pathwise descend side by side, one sample a step."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""The lab of notebook 03: a target with two modes, a Gaussian q, and where each collects its nats."""
+"""The lab of notebook 04: a target with two modes, a Gaussian q, and where each collects its nats."""
 
 import matplotlib.pyplot as plt
 import numpy as np

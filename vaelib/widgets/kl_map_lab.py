@@ -1,4 +1,4 @@
-"""The lab of notebook 05: a map of the VAE's KL term over (μ, log σ²), and q against the prior beside it."""
+"""The lab of notebook 06: a map of the VAE's KL term over (μ, log σ²), and q against the prior beside it."""
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -1,4 +1,4 @@
-"""The lab of notebook 10: the posterior of two weights, exact and as Gaussians, one of them the reader's own."""
+"""The lab of notebook 11: the posterior of two weights, exact and as Gaussians, one of them the reader's own."""
 
 import functools
 

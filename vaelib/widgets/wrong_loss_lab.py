@@ -1,4 +1,4 @@
-"""The lab of notebook 09: choose a mistake, and see its curves, images and latent map beside the right ones."""
+"""The lab of notebook 10: choose a mistake, and see its curves, images and latent map beside the right ones."""
 
 import io
 

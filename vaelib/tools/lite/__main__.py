@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m vaelib.tools.lite",
-        description="Write the lessons 00 to 05 as a JupyterLite site, where they run whole in the browser: any server "
+        description="Write the lessons 00 to 06 as a JupyterLite site, where they run whole in the browser: any server "
         "of files will do, and no Python is needed behind it.",
     )
     parser.add_argument(

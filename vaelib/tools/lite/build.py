@@ -26,7 +26,7 @@ from vaelib.tools.lite.pyodide import (
 )
 from vaelib.tools.lite.wheels import build_stand_in, build_vaelib
 
-LESSONS = ("00", "01", "02", "03", "04", "05")  # they import no Keras, but for the last section of 04
+LESSONS = ("00", "01", "02", "03", "04", "05", "06")  # they import no Keras, but for the last section of 05
 KERNEL = "@jupyterlite/pyodide-kernel-extension"
 APPS = ("notebooks", "lab")  # a lesson alone, which fits a phone; and all of JupyterLab
 WIDGETS = ("@jupyter-widgets/jupyterlab-manager", "anywidget")  # the browser side of what ADDED holds

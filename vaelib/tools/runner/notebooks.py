@@ -22,7 +22,7 @@ class Notebook:
 
     @property
     def name(self) -> str:
-        """File name without `.ipynb`, such as `06_vae_in_keras`."""
+        """File name without `.ipynb`, such as `07_vae_in_keras`."""
         return self.path.stem
 
     @cached_property

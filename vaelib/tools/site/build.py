@@ -24,7 +24,7 @@ from vaelib.tools.site.sources import Source
 
 HERE = Path(__file__).parent
 MAP = "course_map.svg"
-FRONT = "08_faces"  # the lesson whose first explorer is alive on the front page
+FRONT = "09_faces"  # the lesson whose first explorer is alive on the front page
 LABS = Path(vaelib.__file__).parent / "widgets" / "js"
 
 

@@ -1,4 +1,4 @@
-// Lesson 04: how single estimates of one gradient scatter. vaelib/widgets/gradient_lab.py holds the same.
+// Lesson 05: how single estimates of one gradient scatter. vaelib/widgets/gradient_lab.py holds the same.
 
 import { fixed } from "../engine/elements.js";
 import { linspace, logNormal, sum, unpacked } from "../engine/maths.js";

@@ -1,4 +1,4 @@
-// Lesson 04: score function and pathwise descend side by side. vaelib/widgets/gradient_race.py holds the same.
+// Lesson 05: score function and pathwise descend side by side. vaelib/widgets/gradient_race.py holds the same.
 
 import { fixed } from "../engine/elements.js";
 import { linspace, logNormal, sum } from "../engine/maths.js";

@@ -1,4 +1,4 @@
-// Lesson 03: a target p with two modes, a Gaussian q, and where each divergence collects its nats.
+// Lesson 04: a target p with two modes, a Gaussian q, and where each divergence collects its nats.
 // vaelib/widgets/kl_lab.py holds the same.
 
 import { fixed } from "../engine/elements.js";

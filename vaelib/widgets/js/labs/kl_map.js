@@ -1,4 +1,4 @@
-// Lesson 05: the VAE's KL term over (μ, log σ²), a point to drag on it, and q against the prior beside it.
+// Lesson 06: the VAE's KL term over (μ, log σ²), a point to drag on it, and q against the prior beside it.
 // vaelib/widgets/kl_map_lab.py holds the same.
 
 import { fixed, signed } from "../engine/elements.js";

@@ -1,4 +1,4 @@
-// Lesson 10: the posterior of two weights, exact and as Gaussians, one of them the reader's own.
+// Lesson 11: the posterior of two weights, exact and as Gaussians, one of them the reader's own.
 // vaelib/widgets/regression_lab.py and vaelib/theory/regression.py hold the same.
 //
 // Inside, weights are counted in prior standard deviations; a symmetric matrix is its three numbers [11, 12, 22].

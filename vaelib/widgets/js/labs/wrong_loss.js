@@ -1,4 +1,4 @@
-// Lesson 09: a run with a mistake beside the right one. The runs come from Python as arrays; here only the ends of the
+// Lesson 10: a run with a mistake beside the right one. The runs come from Python as arrays; here only the ends of the
 // axes are computed. vaelib/widgets/wrong_loss_lab.py holds the same.
 
 import { fixed } from "../engine/elements.js";

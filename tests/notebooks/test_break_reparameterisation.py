@@ -1,4 +1,4 @@
-"""Notebook 04: every claim fails when the formula that it guards is broken."""
+"""Notebook 05: every claim fails when the formula that it guards is broken."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from vaelib.widgets.gradient_race import Race
 
 pytestmark = pytest.mark.slow
 
-NOTEBOOK = "04_reparameterisation"
+NOTEBOOK = "05_reparameterisation"
 # Fewer resamples, and fewer races where a claim does not need them.
 QUICK = {"num_resamples=200": "num_resamples=20"}
 

@@ -1,4 +1,4 @@
-"""Notebook 09: break what a claim guards, and see that claim fail; of the training there is as little as can be."""
+"""Notebook 10: break what a claim guards, and see that claim fail; of the training there is as little as can be."""
 
 import re
 
@@ -10,7 +10,7 @@ from vaelib.teaching import mistakes
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_xla")]
 
-NOTEBOOK = "09_wrong_losses"
+NOTEBOOK = "10_wrong_losses"
 SMALL = {"num_train": 200, "hidden_units": 10, "epochs": 1}
 
 LATENT = "a mean over the latent dimensions is β = 1/d"

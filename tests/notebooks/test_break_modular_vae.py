@@ -1,4 +1,4 @@
-"""Notebook 07 proves its formulas only if each claim fails when its formula is broken."""
+"""Notebook 08 proves its formulas only if each claim fails when its formula is broken."""
 
 import pytest
 from breaking import claims_of, replaced, run_until
@@ -8,7 +8,7 @@ from vaelib.teaching.claims import ClaimError
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_xla")]
 
-NOTEBOOK = "07_modular_vae"
+NOTEBOOK = "08_modular_vae"
 QUICK = {"num_train": 300, "num_test": 64, "hidden_units": 30, "latent_dim": 4, "epochs": 1, "num_seeds": 2}
 
 # Pieces of the notebook's own code: (the piece, what breaks it, the claim that catches it).

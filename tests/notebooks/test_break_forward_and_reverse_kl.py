@@ -1,4 +1,4 @@
-"""Notebook 03: break each formula by hand, and see the claim that guards it fail."""
+"""Notebook 04: break each formula by hand, and see the claim that guards it fail."""
 
 import re
 
@@ -10,7 +10,7 @@ from vaelib.widgets import kl_lab
 
 pytestmark = pytest.mark.slow
 
-NOTEBOOK = "03_forward_and_reverse_kl"
+NOTEBOOK = "04_forward_and_reverse_kl"
 
 
 def swapped(kl):

@@ -1,4 +1,4 @@
-"""Notebook 05 claims what it shows: break a formula, and the claim that guards it fails."""
+"""Notebook 06 claims what it shows: break a formula, and the claim that guards it fails."""
 
 import contextlib
 
@@ -10,7 +10,7 @@ from vaelib.theory import gaussian
 
 pytestmark = pytest.mark.slow
 
-NOTEBOOK = "05_closed_form_kl"
+NOTEBOOK = "06_closed_form_kl"
 FASTER = {
     "parameters": {"num_samples": 40_000},
     "without": ("sizes = np.geomspace(", "2 * errors,"),

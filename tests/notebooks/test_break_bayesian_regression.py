@@ -1,4 +1,4 @@
-"""Notebook 10: break each formula by hand, and see the claim that guards it fail."""
+"""Notebook 11: break each formula by hand, and see the claim that guards it fail."""
 
 import re
 
@@ -14,7 +14,7 @@ from vaelib.widgets import regression_lab
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_xla")]
 
-NOTEBOOK = "10_bayesian_regression"
+NOTEBOOK = "11_bayesian_regression"
 
 LINEAR_ELBO = "(7), FullNormal: ELBO = log p(y) − KL(q‖p(w|y))"
 TOWARDS_HALF = "averaging moves every probability towards ½, none past it"
