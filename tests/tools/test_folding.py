@@ -59,3 +59,13 @@ def test_marks_come_and_go(tmp_path, capsys):
     assert second.metadata == {"tags": ["check"], "jupyter": {"source_hidden": True}} and is_folded(second)
     assert not is_folded(first) and third.metadata == {}
     assert main(["--check", str(path)]) == 0 and not mark(nbformat.read(path, as_version=4))
+
+
+def test_an_answer_is_folded_whole_and_is_no_check(tmp_path):
+    path = tmp_path / "01_a.ipynb"
+    answer = cell(CHECK, [CLAIM_MIME], tags=["answer"])
+    nbformat.write(new_notebook(cells=[answer, cell("x")]), path)
+    assert checks(answer) == set() and main(["--check", str(path)]) == 1
+    assert main([str(path)]) == 0 and main(["--check", str(path)]) == 0
+    found = nbformat.read(path, as_version=4).cells[0].metadata
+    assert found == {"tags": ["answer"], "jupyter": {"source_hidden": True, "outputs_hidden": True}}

@@ -401,6 +401,8 @@ def test_a_page_says_what_it_is_whatever_it_quotes(course):
 def test_cells_that_only_check_are_folded_and_lessons_that_run_elsewhere_linked(course, monkeypatch):
     folded = code("claim(1)", claim("a", "1 = 1"))
     folded.metadata["tags"] = ["check"]
+    answer = code("claim(4)", claim("d", ""))
+    answer.metadata["tags"] = ["answer"]
     end = shown({"text/html": Summary(())._repr_html_()})
     course.write(
         "01_a",
@@ -408,6 +410,7 @@ def test_cells_that_only_check_are_folded_and_lessons_that_run_elsewhere_linked(
         folded,
         code("claim(2)", claim("b", ""), claim("c", "")),
         new_markdown_cell("## Second"),
+        answer,
         code("summary()", end),
     )
     (course.folder / "lite" / "files").mkdir(parents=True)
@@ -416,8 +419,12 @@ def test_cells_that_only_check_are_folded_and_lessons_that_run_elsewhere_linked(
     build_site(course.sources(), course.folder / "site", images=course.folder / "images", lite=course.folder / "lite")
     text = (course.folder / "site" / "01_a.html").read_text("utf-8")
     assert text.count('<details class="check"><summary>the check</summary><div class="code">') == 1
+    whole = re.search(
+        r'<details class="check cell"><summary>the answer, computed</summary>.*?</details>', text, re.DOTALL
+    )
+    assert "claim" in whole[0] and '<div class="output">' in whole[0]
     summary = text[text.index('<div class="summary">') :]
-    assert "3 claims made, 3 held" in summary and 'First <span class="count">3 of 3 hold' in summary
+    assert "4 claims made, 4 held" in summary and 'First <span class="count">3 of 3 hold' in summary
     runs = re.search(r'<p class="runs">.*?</p>', text, re.DOTALL)[0]
     assert 'href="../lite/notebooks/index.html?path=01_a.ipynb"' in runs and "mybinder" in runs and "colab" in runs
 

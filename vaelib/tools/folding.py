@@ -7,7 +7,8 @@ mark is the tag `check` and JupyterLab's own `source_hidden`. A cell only checks
 - it shows nothing but those: no picture, no text, no table;
 - no other cell needs a name that it gives, unless that one only checks as well.
 
-A cell with the tag `open` is never folded: its code is what the reader is to see.
+A cell with the tag `open` is never folded: its code is what the reader is to see. One with the tag `answer` computes a
+worked answer: both its code and what it shows are folded, where the reader opens them.
 """
 
 import argparse
@@ -21,14 +22,20 @@ import nbformat
 from vaelib.files import replace_file
 from vaelib.mime import CLAIM_MIME, FIGURE_MIME
 
-TAG = "check"
+TAG, ANSWER = "check", "answer"
 CHECKS = {"claim_close", "claim_equal", "claim_true", "claim_monte_carlo", "record_figure"}
 ANSWERS = {"check_answer", "require_answer"}
+HIDDEN = {"source_hidden": True, "outputs_hidden": True}
 
 
 def is_folded(cell: nbformat.NotebookNode) -> bool:
     """Return whether a cell's code is folded."""
     return TAG in cell.metadata.get("tags", []) or bool(cell.metadata.get("jupyter", {}).get("source_hidden"))
+
+
+def is_answer(cell: nbformat.NotebookNode) -> bool:
+    """Return whether a cell computes a worked answer."""
+    return ANSWER in cell.metadata.get("tags", [])
 
 
 def find_checks(notebook: nbformat.NotebookNode) -> set[int]:
@@ -39,7 +46,7 @@ def find_checks(notebook: nbformat.NotebookNode) -> set[int]:
     needed: set[str] = set()  # by open cells that come later
     for i in reversed(code):
         cell = notebook.cells[i]
-        kept_open = {"open", "parameters"} & set(cell.metadata.get("tags", []))
+        kept_open = {"open", "parameters", ANSWER} & set(cell.metadata.get("tags", []))
         if not kept_open and names[i].checks and _shows_checks_alone(cell.outputs) and not names[i].given & needed:
             found.add(i)
         else:
@@ -52,6 +59,9 @@ def mark(notebook: nbformat.NotebookNode) -> bool:
     """Fold the cells that only check, and unfold those that no longer do; return whether anything changed."""
     checks, changed = find_checks(notebook), False
     for i, cell in enumerate(notebook.cells):
+        jupyter = cell.metadata.get("jupyter", {})
+        if is_answer(cell) and jupyter != jupyter | HIDDEN:
+            cell.metadata["jupyter"], changed = jupyter | HIDDEN, True
         if cell.cell_type != "code" or (i in checks) == (TAG in cell.metadata.get("tags", [])):
             continue
         changed = True

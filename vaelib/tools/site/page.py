@@ -9,7 +9,7 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from vaelib.tools.folding import find_checks, is_folded
+from vaelib.tools.folding import find_checks, is_answer, is_folded
 from vaelib.tools.runner.notebooks import Notebook
 from vaelib.tools.site.figures import Figures
 from vaelib.tools.site.outputs import Outputs, lines
@@ -87,9 +87,11 @@ def render_page(source: Source, names: Collection[str]) -> Page:
 def _code_cell(cell: NotebookNode, outputs: str, folded: bool) -> str:
     code = highlight(cell.source, PythonLexer(), HtmlFormatter(cssclass="code"))
     code = re.sub(r"(<pre><span></span>)(.*)\n(</pre>)", lambda m: m[1] + lines(m[2]) + m[3], code, flags=re.DOTALL)
+    shown = f'<div class="output">\n{outputs}\n</div>\n' if outputs else ""
+    if is_answer(cell):
+        return f'<details class="check cell"><summary>the answer, computed</summary>\n{code}{shown}</details>'
     if folded:
         code = f'<details class="check"><summary>the check</summary>{code}</details>'
-    shown = f'<div class="output">\n{outputs}\n</div>\n' if outputs else ""
     return f'<div class="cell">\n{code}{shown}</div>'
 
 
