@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from course_map import course_map
 from divergences import forward_reverse_kl
 from parts import digit_two, part_pictures
 from svg import (
@@ -222,6 +223,7 @@ def main(folder):
         reparameterisation,
         vae_two_pictures,
         *part_pictures,
+        course_map,
     )
     for draw in pictures:
         picture = draw()
