@@ -31,9 +31,11 @@ TESTS ?=
 JOBS ?= 2
 
 # The libraries of the labs stand in build/, out of the package; the sources find them through NODE_PATH.
-BUNDLE := NODE_PATH=build/js/node_modules build/js/node_modules/.bin/esbuild vaelib/widgets/js/index.js \
-	--bundle --minify --format=esm --charset=utf8 --target=es2022 --legal-comments=eof --log-level=warning
-BUNDLED ?= vaelib/widgets/js/bundle.js
+BUNDLE := NODE_PATH=build/js/node_modules build/js/node_modules/.bin/esbuild \
+	$(addprefix vaelib/widgets/js/,labs.js pads/latent_pad.js pads/draw_digit.js pads/epoch_scrubber.js) \
+	--bundle --minify --format=esm --charset=utf8 --target=es2022 --legal-comments=eof --log-level=warning \
+	--entry-names=[name]
+BUNDLES ?= vaelib/widgets/bundles
 # MiniSearch for the site's pages, as a script that works from file:// too.
 SEARCH := build/js/node_modules/.bin/esbuild build/js/node_modules/minisearch/dist/es/index.js \
 	--bundle --minify --format=iife --global-name=bundled --footer:js='window.MiniSearch = bundled.default;' \
@@ -80,8 +82,8 @@ bench: $(READY) ## Time training and exploring against their peers (ARGS="--only
 outputs: $(READY) ## Run the notebooks and keep their outputs in notebooks/
 	$(RUN) -m vaelib.tools.runner save $(ARGS)
 
-widgets: build/js/.installed ## Bundle the labs' JavaScript, bundle.js and bundle.css, and the site's search (needs Node.js)
-	$(BUNDLE) --outfile=$(BUNDLED)
+widgets: build/js/.installed ## Bundle the JavaScript of labs and pads into vaelib/widgets/bundles, and the site's search (needs Node.js)
+	$(BUNDLE) --outdir=$(BUNDLES)
 	$(SEARCH) --outfile=$(SEARCHED)
 	cp build/js/node_modules/minisearch/LICENSE.txt $(dir $(SEARCHED))minisearch.LICENSE.txt
 

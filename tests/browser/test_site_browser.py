@@ -216,8 +216,8 @@ BUNDLE = """export default {
 def labs(tmp_path, monkeypatch):
     """A page of a committed notebook with three labs, the last of a kind that does not exist, and a bundle."""
     (tmp_path / "js").mkdir()
-    (tmp_path / "js" / "bundle.js").write_text(BUNDLE)
-    (tmp_path / "js" / "bundle.css").write_text(".explorer output { color: rgb(1, 2, 3); }")
+    (tmp_path / "js" / "labs.js").write_text(BUNDLE)
+    (tmp_path / "js" / "labs.css").write_text(".explorer output { color: rgb(1, 2, 3); }")
     monkeypatch.setattr(build, "LABS", tmp_path / "js")
     picture = {"image/png": base64.b64encode(to_png(np.zeros((4, 4), "uint8"), 1, False)).decode()}
     cells = [

@@ -107,7 +107,7 @@ def test_vaelib_travels_with_what_the_lessons_import_and_without_keras(tmp_path)
     assert entry["imports"] == ["vaelib"]
     with zipfile.ZipFile(wheel) as file:
         names = {*file.namelist()}
-    for needed in ("vaelib/widgets/js/bundle.js", "vaelib/pretrained/mnist.npz", "vaelib/__init__.pyi"):
+    for needed in ("vaelib/widgets/bundles/labs.js", "vaelib/pretrained/mnist.npz", "vaelib/__init__.pyi"):
         assert needed in names
     assert not any("node_modules" in name for name in names)
 

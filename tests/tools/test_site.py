@@ -320,8 +320,8 @@ def test_a_lab_lives_from_its_output_alone(course, tmp_path, monkeypatch):
         course.build()
     bundle = "export default { render({ el }) { el.append('</script> \\u2028'); } };"
     (tmp_path / "none").mkdir()
-    (tmp_path / "none" / "bundle.js").write_text(bundle)
-    (tmp_path / "none" / "bundle.css").write_text("/* style of the labs */")
+    (tmp_path / "none" / "labs.js").write_text(bundle)
+    (tmp_path / "none" / "labs.css").write_text("/* style of the labs */")
     site = course.build()
     text, page = (site / "01_labs.html").read_text("utf-8"), Tags(site / "01_labs.html")
     states = re.findall(r'<script type="application/json" class="lab-state">(.*?)</script>', text)

@@ -15,7 +15,7 @@ from PIL import Image
 from vaelib.mime import LAB_MIME
 from vaelib.teaching import palette
 from vaelib.theory.toy_models import LinearGaussian
-from vaelib.widgets import Menu, Slider, Toggle, cells, lab
+from vaelib.widgets import Menu, Slider, Toggle, bundles, cells, lab
 from vaelib.widgets.elbo_lab import ElboLab
 
 ROOT = Path(__file__).parents[2]
@@ -121,12 +121,12 @@ def test_the_style_gives_both_themes_every_colour():
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("npm") is None, reason="no Node.js was found on this machine")
-def test_the_committed_bundle_is_built_from_the_sources(tmp_path):
-    js = ROOT / "vaelib" / "widgets" / "js"
-    committed = {name: (js / name).read_bytes() for name in ("bundle.js", "bundle.css")}
+def test_the_committed_bundles_are_built_from_the_sources(tmp_path):
+    committed = {path.name: path.read_bytes() for path in bundles.FOLDER.iterdir() if path.suffix in (".js", ".css")}
+    assert len(committed) == 8
     site = ROOT / "vaelib" / "tools" / "site" / "assets"
     committed |= {name: (site / name).read_bytes() for name in ("minisearch.js", "minisearch.LICENSE.txt")}
-    places = [f"BUNDLED={tmp_path / 'bundle.js'}", f"SEARCHED={tmp_path / 'minisearch.js'}"]
+    places = [f"BUNDLES={tmp_path}", f"SEARCHED={tmp_path / 'minisearch.js'}"]
     command = ["make", "--always-make", "-C", str(ROOT), "widgets", *places]
     subprocess.run(command, check=True, capture_output=True, text=True)
     for name, content in committed.items():

@@ -319,13 +319,10 @@ def test_module_and_style_ship_with_the_package():
     project = tomllib.loads((pathlib.Path(__file__).parents[2] / "pyproject.toml").read_text())
     package = pathlib.Path(vaelib.__file__).parent
     shipped = {f for pattern in project["tool"]["setuptools"]["package-data"]["vaelib"] for f in package.glob(pattern)}
-    parts = [
-        package / "widgets" / "js" / name
-        for name in ("network.js", "plane.js", "film.js", "naming.js", "latent_pad.js", "latent_pad.css")
-    ]
+    parts = [package / "widgets" / "bundles" / name for name in ("latent_pad.js", "latent_pad.css")]
     assert set(parts) <= shipped
     text = "".join(part.read_text("utf-8") for part in parts)
-    assert LatentPad._esm + "\n" + LatentPad._css == "\n".join(part.read_text("utf-8") for part in parts)
+    assert LatentPad._esm + LatentPad._css == text
     for outside in ["http:", "https:", "import ", "import(", "url(", "fetch("]:
         assert outside not in text, f"the pad must need no network, and holds {outside!r}"
 

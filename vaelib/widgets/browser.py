@@ -1,6 +1,4 @@
-"""For the browser: a widget's module in one piece, and networks as layers with their weights as bytes."""
-
-import pathlib
+"""For the browser: networks as layers with their weights as bytes."""
 
 import numpy as np
 
@@ -9,11 +7,6 @@ from vaelib.pretrained.networks import ACTIVATIONS, MEANS, NumpyDecoder, Unsuppo
 
 # What a page should carry: 4 million weights are 16 MB, and a page of the course holds several pads.
 MAX_WEIGHTS = 4_000_000
-
-
-def read_together(*names):
-    """Return the files of this folder as one text: a widget's module cannot import its neighbours."""
-    return "\n".join((pathlib.Path(__file__).parent / "js" / name).read_text("utf-8") for name in names)
 
 
 def decoder_layers(decoder, latent_dim, dtype):

@@ -4,7 +4,8 @@ import numpy as np
 import traitlets
 
 from vaelib.pretrained.networks import NumpyDecoder, NumpyEncoder
-from vaelib.widgets.browser import decoder_layers, network_layers, read_together
+from vaelib.widgets import bundles
+from vaelib.widgets.browser import decoder_layers, network_layers
 from vaelib.widgets.plane import LatentPlane
 from vaelib.widgets.strokes import RADIUS, SIDE, to_image
 
@@ -94,8 +95,8 @@ class DrawDigit(LatentPlane):
         traitlets.TraitError: an image or strokes, here or later, are not as described.
     """
 
-    _esm = read_together("network.js", "plane.js", "strokes.js", "draw_digit.js")
-    _css = read_together("latent_pad.css", "draw_digit.css")
+    _esm = bundles.module("draw_digit")
+    _css = bundles.style("draw_digit")
 
     # What the browser needs once, and nobody changes afterwards.
     encoder_weights = traitlets.Bytes(read_only=True).tag(sync=True)

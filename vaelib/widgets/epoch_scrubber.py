@@ -5,7 +5,7 @@ import traitlets
 
 from vaelib.checks import batch
 from vaelib.teaching.palette import CLASS_COLOURS, COLOURS
-from vaelib.widgets.browser import read_together
+from vaelib.widgets import bundles
 from vaelib.widgets.plane import LatentPlane
 
 # What a page should carry. 30 epochs of two runs with 400 codes and 100 small images are under 2 MB.
@@ -36,8 +36,8 @@ class EpochScrubber(LatentPlane):
         traitlets.TraitError: `at` is no place in `epochs`.
     """
 
-    _esm = read_together("network.js", "plane.js", "epoch_scrubber.js")
-    _css = read_together("latent_pad.css", "epoch_scrubber.css")
+    _esm = bundles.module("epoch_scrubber")
+    _css = bundles.style("epoch_scrubber")
 
     codes = traitlets.Bytes(read_only=True).tag(sync=True)  # of each run: mu, then log_var, (k, n, latent_dim) each
     images = traitlets.Bytes(read_only=True).tag(sync=True)

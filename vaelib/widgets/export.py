@@ -4,12 +4,14 @@ import base64
 import html
 import json
 import pathlib
+import re
 
 import anywidget
 
 from vaelib.files import replace_file
 
-MODULE_END = "export default { render };"
+# How a bundle ends: the name under which its widget stands there.
+MODULE_END = re.compile(r"export\s*\{\s*(\w+) as default\s*\};?\s*\Z")
 # No address outside can be asked, whatever the state holds.
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
 
@@ -72,7 +74,7 @@ def write_page(widget, file, title, spec):
     """Write a widget that runs in the browser as one HTML file; return its path.
 
     Args:
-        widget: an anywidget whose module ends with `export default { render };`.
+        widget: an anywidget whose module is a bundle of `make widgets`.
         file: where to write it.
         title: the page's title.
         spec: what to change in the widget's `spec`, for this file alone.
@@ -83,9 +85,11 @@ def write_page(widget, file, title, spec):
     state["spec"] = {**state["spec"], **spec}
     data = {key: base64.b64encode(state.pop(key)).decode() for key in own if isinstance(state[key], bytes)}
     code = widget.get_state(["_esm", "_css"])
-    module = code["_esm"].strip()
-    if not module.endswith(MODULE_END) or "</script" in module:
-        raise RuntimeError(f"the module of {type(widget).__name__} must end with {MODULE_END!r} and hold no </script.")
+    module, end = code["_esm"], MODULE_END.search(code["_esm"])
+    if not end or "</script" in module:
+        raise RuntimeError(
+            f"the module of {type(widget).__name__} must end with its default export and hold no </script."
+        )
     text = PAGE.format(
         policy=POLICY,
         title=html.escape(str(title)),
@@ -93,7 +97,7 @@ def write_page(widget, file, title, spec):
         style=code["_css"],
         # The text of the state may hold </script>.
         state=json.dumps({"state": state, "bytes": data}, ensure_ascii=False).replace("<", "\\u003c"),
-        module=module.removesuffix(MODULE_END),
+        module=f"{module[: end.start()]}\nconst {{ render }} = {end[1]};",
         start=START,
     )
     path = pathlib.Path(file)

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import pathlib
 
 import anywidget
 import matplotlib as mpl
@@ -14,12 +13,12 @@ from PIL import Image
 from vaelib.mime import LAB_MIME
 from vaelib.teaching.palette import css_variables
 from vaelib.teaching.plots import STYLE
+from vaelib.widgets import bundles
 from vaelib.widgets.cells import replace_widgets_of_this_cell
 
-JS = pathlib.Path(__file__).parent / "js"
 # What a page needs once for all its labs.
-MODULE = (JS / "bundle.js").read_text("utf-8")
-STYLE_SHEET = css_variables(".vaelib-lab") + (JS / "bundle.css").read_text("utf-8")
+MODULE = bundles.module("labs")
+STYLE_SHEET = css_variables(".vaelib-lab") + bundles.style("labs")
 SHARPNESS = 2  # pixels of a still picture per CSS pixel
 
 

@@ -5,7 +5,8 @@ import traitlets
 
 from vaelib.checks import positive_int
 from vaelib.pretrained.networks import MEANS, UnsupportedDecoderError
-from vaelib.widgets.browser import decoder_layers, read_together
+from vaelib.widgets import bundles
+from vaelib.widgets.browser import decoder_layers
 from vaelib.widgets.decoding import decode_function, decoded_image
 from vaelib.widgets.directions import direction_between
 from vaelib.widgets.export import write_page
@@ -70,8 +71,8 @@ class LatentPad(LatentPlane):
         traitlets.TraitError: z or a mark, here or later, does not have one number within [-10, 10] per dimension.
     """
 
-    _esm = read_together("network.js", "plane.js", "film.js", "naming.js", "latent_pad.js")
-    _css = read_together("latent_pad.css")
+    _esm = bundles.module("latent_pad")
+    _css = bundles.style("latent_pad")
 
     # What the browser needs once, and nobody changes afterwards.
     weights = traitlets.Bytes(read_only=True).tag(sync=True)

@@ -42,14 +42,14 @@ def claims_of(data: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def hash_widgets() -> str:
-    """Return the SHA-256 of the code of `vaelib.widgets`, Python and JavaScript, in hexadecimal digits.
+    """Return the SHA-256 of the code of `vaelib.widgets`, Python and bundled JavaScript, in hexadecimal digits.
 
     An executed copy holds the widgets as they were. File times do not tell whether their code has changed since:
     a checkout sets them anew.
     """
     digest = hashlib.sha256()
     for path in sorted(_WIDGETS.rglob("*")):
-        if path.is_file() and not {"__pycache__", "node_modules"} & set(path.parts):
+        if path.is_file() and not {"__pycache__", "js"} & set(path.parts):
             digest.update(f"{path.relative_to(_WIDGETS).as_posix()}\0{path.stat().st_size}\0".encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()

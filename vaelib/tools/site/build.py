@@ -11,7 +11,6 @@ from typing import Any
 
 import jinja2
 
-import vaelib
 from vaelib.teaching.palette import css_variables
 from vaelib.tools.links import REPOSITORY, binder_link, colab_link
 from vaelib.tools.runner.notebooks import CourseError
@@ -21,11 +20,12 @@ from vaelib.tools.site.mathjax import copy_mathjax
 from vaelib.tools.site.page import Page, render_page
 from vaelib.tools.site.search import entries, index_script
 from vaelib.tools.site.sources import Source
+from vaelib.widgets import bundles
 
 HERE = Path(__file__).parent
 MAP = "course_map.svg"
 FRONT = "09_faces"  # the lesson whose first explorer is alive on the front page
-LABS = Path(vaelib.__file__).parent / "widgets" / "js"
+LABS = bundles.FOLDER
 
 
 def build_site(
@@ -80,11 +80,11 @@ def build_site(
 
 def _copy_labs(assets: Path) -> None:
     """The labs' bundle: its style, and its module as text, because a page from file:// may import no file."""
-    if not (LABS / "bundle.js").is_file():
+    if not (LABS / "labs.js").is_file():
         raise CourseError(f"The labs' bundle is missing in {LABS}. `make widgets` makes it.")
-    module = json.dumps((LABS / "bundle.js").read_text("utf-8"), ensure_ascii=False)
+    module = json.dumps((LABS / "labs.js").read_text("utf-8"), ensure_ascii=False)
     (assets / "labs.js").write_text(f"window.labsModule = {module};\n", encoding="utf-8")
-    style = css_variables(".vaelib-lab") + (LABS / "bundle.css").read_text("utf-8")
+    style = css_variables(".vaelib-lab") + (LABS / "labs.css").read_text("utf-8")
     (assets / "labs.css").write_text(style, encoding="utf-8")
 
 

@@ -1,6 +1,6 @@
-// From pen strokes to an image like those of MNIST: the same as strokes.py, where the reasons stand.
+// From pen strokes to an image like those of MNIST: the same as vaelib/widgets/strokes.py, where the reasons stand.
 
-const SIDE = 28;
+export const SIDE = 28;
 const BOX = 20;
 const FINE = 4;
 
@@ -40,7 +40,7 @@ function inkOf(strokes, scale, [shiftX, shiftY], radius) {
 }
 
 /** The drawing as 784 whole numbers from 0 to 255. */
-function imageOf(strokes, radius) {
+export function imageOf(strokes, radius) {
   const points = strokes.flat();
   if (!points.length) return new Array(SIDE * SIDE).fill(0);
   const [lowX, lowY] = [0, 1].map((axis) => Math.min(...points.map((p) => p[axis])) - radius);

@@ -1,4 +1,12 @@
-// A training under a slider: for each run its latent plane and its manifold. network.js and plane.js stand in front.
+// A training under a slider: for each run its latent plane and its manifold.
+
+import "./latent_pad.css";
+import "./epoch_scrubber.css";
+import { keepKeys, namedTimers } from "../engine/elements.js";
+import { copied } from "./network.js";
+import {
+  addButton, addLegend, coordinates, element, followTheme, lazySaver, pixelsPer, planeCanvas, planeGround, showPixels, SPEAK_AFTER,
+} from "./plane.js";
 
 const BETWEEN = 350; // milliseconds from one checkpoint to the next while it plays
 

@@ -1,9 +1,11 @@
-// A video under the pad: its path coloured by time, its frames, the one whose code is nearest. Joined as network.js is.
+// A video under the pad: its path coloured by time, its frames, the one whose code is nearest.
 
-const FRAME_TIME = 40; // milliseconds
+import { copied } from "./network.js";
+
+export const FRAME_TIME = 40; // milliseconds
 
 /** Path and frames as the model holds them; null where the pad has no path. */
-function filmOf(model) {
+export function filmOf(model) {
   const spec = model.get("spec");
   const codes = new Float32Array(copied(model.get("path")));
   const size = spec.axes[0].length;
@@ -31,7 +33,7 @@ function filmOf(model) {
 }
 
 /** Whether a colour of the form #rrggbb or rgb(...) is a dark one. */
-function isDark(colour) {
+export function isDark(colour) {
   const parts = colour.startsWith("#")
     ? [1, 3, 5].map((i) => parseInt(colour.length < 7 ? colour[(i + 1) / 2].repeat(2) : colour.slice(i, i + 2), 16))
     : (colour.match(/[\d.]+/g) ?? [255, 255, 255]).map(Number);
@@ -39,7 +41,7 @@ function isDark(colour) {
 }
 
 /** Draw the path from early to late, thin where it jumps, and a dot for each frame. */
-function drawFilm(pen, position, ratio, film, colours) {
+export function drawFilm(pen, position, ratio, film, colours) {
   const places = Array.from({ length: film.count }, (_, i) => position(film.code(i)));
   const colourAt = (i) => colours[Math.min(colours.length - 1, Math.floor((i / film.count) * colours.length))];
   pen.lineWidth = 0.75 * ratio;

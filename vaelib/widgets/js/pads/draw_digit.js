@@ -1,5 +1,14 @@
-// Draw a digit: it is centred and scaled as MNIST is, encoded, and reconstructed. network.js, plane.js
-// and strokes.js stand in front of it.
+// Draw a digit: it is centred and scaled as MNIST is, encoded, and reconstructed.
+
+import "./latent_pad.css";
+import "./draw_digit.css";
+import { keepKeys, namedTimers } from "../engine/elements.js";
+import { imageOf, SIDE } from "../engine/strokes.js";
+import { copied, network, sigmoid } from "./network.js";
+import {
+  addButton, addLegend, coordinates, element, followTheme, lazySaver, pixelRatio, PLANE, planeCanvas, planeGround, reachFor, showPixels,
+  signed, SPEAK_AFTER,
+} from "./plane.js";
 
 const SURFACE = 224; // CSS pixels
 const SMALL = 112;

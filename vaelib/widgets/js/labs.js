@@ -1,4 +1,4 @@
-// The entry of the bundle: an anywidget that finds its lab by name.
+// The entry of the labs: an anywidget that finds its lab by name.
 
 import "./engine/engine.css";
 import { Stage } from "./engine/stage.js";

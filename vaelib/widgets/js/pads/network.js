@@ -1,7 +1,6 @@
-// The forward pass of dense and convolutional networks. Python puts this file in front of each widget's own: one
-// module, no imports.
+// The forward pass of dense and convolutional networks; vaelib/pretrained/networks.py has the same.
 
-const sigmoid = (x) => 1 / (1 + Math.exp(-x));
+export const sigmoid = (x) => 1 / (1 + Math.exp(-x));
 
 // Abramowitz and Stegun 1964, formula 7.1.26: the error is below 1.5e-7, that of float32.
 function erf(x) {
@@ -24,7 +23,7 @@ const ACTIVATIONS = {
 };
 
 // A copy, because the bytes of a message may begin at an address that no Float32Array can begin at.
-const copied = (view) => view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
+export const copied = (view) => view.buffer.slice(view.byteOffset, view.byteOffset + view.byteLength);
 
 function fromHalf(bits) {
   const sign = bits & 0x8000 ? -1 : 1;
@@ -34,7 +33,7 @@ function fromHalf(bits) {
 }
 
 /** Build the function from a code to the likelihood's parameters. */
-function network(spec, view) {
+export function network(spec, view) {
   const bytes = copied(view);
   const half = spec.dtype === "float16";
   const numbers = half ? Float32Array.from(new Uint16Array(bytes), fromHalf) : new Float32Array(bytes);

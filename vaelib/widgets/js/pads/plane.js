@@ -1,38 +1,30 @@
-// What the widgets on a latent plane share: elements, the plane's ground, light and dark, saving. Joined as network.js
-// is.
+// What the widgets on a latent plane share: elements, the plane's ground, light and dark, saving.
+
+import { fixed, html } from "../engine/elements.js";
+import { copied } from "./network.js";
 
 // Sizes in CSS pixels, times in milliseconds.
-const PLANE = 320;
+export const PLANE = 320;
 const SAVE_EVERY = 50;
-const SPEAK_AFTER = 400;
+export const SPEAK_AFTER = 400;
 
-// The notebook has keys of its own, which would move to another cell or edit it: those pressed here are not for it.
-const ARROW_KEYS = ["ArrowLeft", "ArrowRight", "ArrowDown", "ArrowUp"];
-const OURS = new Set([...ARROW_KEYS, "Home", "End", "PageUp", "PageDown", "Enter", " "]);
-const keepKeys = (on, root) => on(root, "keydown", (event) => OURS.has(event.key) && event.stopPropagation());
+export const element = (parent, tag, className, attributes = {}) => html(parent, tag, { class: className, ...attributes });
 
-const element = (parent, tag, className, attributes = {}) => {
-  const made = document.createElement(tag);
-  made.className = className;
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  parent.append(made);
-  return made;
-};
+/** A number for readers, with two places. */
+export const signed = (x) => fixed(x, 2);
+export const within = (x, limit) => Math.min(limit, Math.max(-limit, x));
 
-const signed = (x) => (Math.round(x * 100) / 100 + 0).toFixed(2).replace("-", "\u2212");
-const within = (x, limit) => Math.min(limit, Math.max(-limit, x));
+export const pixelRatio = () => Math.max(1, window.devicePixelRatio || 1);
 
-const pixelRatio = () => Math.max(1, window.devicePixelRatio || 1);
-
-function planeCanvas(parent, attributes) {
+export function planeCanvas(parent, attributes) {
   const size = Math.round(PLANE * pixelRatio());
   return element(parent, "canvas", "plane", { role: "img", width: size, height: size, ...attributes });
 }
 
 /** The canvas's own pixels per CSS pixel: on a phone the plane may stand smaller, and its text must not. */
-const pixelsPer = (plane) => plane.width / (plane.clientWidth || PLANE);
+export const pixelsPer = (plane) => plane.width / (plane.clientWidth || PLANE);
 
-function addLegend(parent, spec) {
+export function addLegend(parent, spec) {
   const legend = element(parent, "div", "legend");
   spec.class_names.forEach((name, i) => {
     const entry = element(legend, "span", "entry");
@@ -41,26 +33,26 @@ function addLegend(parent, spec) {
   });
 }
 
-const addButton = (parent, on, text, action) => {
+export const addButton = (parent, on, text, action) => {
   const made = element(parent, "button", "", { type: "button" });
   made.textContent = text;
   on(made, "click", action);
   return made;
 };
 
-const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
+export const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
 
 /** How far z lies along each axis: an axis has length 1, so under the prior each is a standard normal number. */
-const along = (spec, z) => spec.axes.map((axis) => dot(axis, z));
+export const along = (spec, z) => spec.axes.map((axis) => dot(axis, z));
 
 /** Half the width of the plane that shows the code z: the usual one, or more where z lies beyond it. */
-function reachFor(spec, z) {
+export function reachFor(spec, z) {
   const farthest = Math.max(...along(spec, z).map(Math.abs));
   return Math.min(spec.limit, Math.max(spec.reach, Math.ceil(farthest * 2 - 1e-6) / 2));
 }
 
 /** The way from codes, and from places on the two shown axes, to the canvas's pixels. */
-function coordinates(plane, spec, reach) {
+export function coordinates(plane, spec, reach) {
   const shown = spec.shown.map((i) => spec.axes[i]); // one axis where the latent space is a line
   const toPlane = (x) => ((x + reach) / (2 * reach)) * plane.width;
   const place = ([x, y]) => [toPlane(x), y === undefined ? plane.height / 2 : plane.height - toPlane(y)];
@@ -69,7 +61,7 @@ function coordinates(plane, spec, reach) {
 }
 
 /** Draw what lies under the point, once: data points, what `under` adds, the prior's contours, the axes' names. */
-function planeGround(plane, model, reach, colour, under = () => {}) {
+export function planeGround(plane, model, reach, colour, under = () => {}) {
   const spec = model.get("spec");
   const names = model.get("names");
   const [across, up] = spec.shown;
@@ -129,7 +121,7 @@ function planeGround(plane, model, reach, colour, under = () => {}) {
 }
 
 /** Paint an image, rows of one or three channels, values from 0 to 255; the canvas rounds. */
-function showPixels(canvas, channels, pixelAt) {
+export function showPixels(canvas, channels, pixelAt) {
   const pen = canvas.getContext("2d");
   const data = pen.createImageData(canvas.width, canvas.height);
   for (let i = 0; i < canvas.width * canvas.height; i++) {
@@ -140,7 +132,7 @@ function showPixels(canvas, channels, pixelAt) {
 }
 
 /** The screen follows every frame; the kernel hears at most every 50 ms, and always the last value. */
-function lazySaver(model) {
+export function lazySaver(model) {
   let unsaved = false;
   let timer;
   const flush = () => {
@@ -161,19 +153,8 @@ function lazySaver(model) {
   return { save, close };
 }
 
-/** One timer per name: a new one replaces the old one. */
-function namedTimers() {
-  const timers = {};
-  const clear = (name) => clearTimeout(timers[name]);
-  const later = (name, delay, action) => {
-    clear(name);
-    timers[name] = setTimeout(action, delay);
-  };
-  return { later, clear, close: () => Object.keys(timers).forEach(clear) };
-}
-
 /** Call repaint when JupyterLab's theme, the site's or the system's preference changes, until closing. */
-function followTheme(on, closing, repaint) {
+export function followTheme(on, closing, repaint) {
   const themes = new MutationObserver(repaint);
   themes.observe(document.body, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-jp-theme-name"] });
   themes.observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });

@@ -1,4 +1,14 @@
-// The latent pad: decodes in the browser and draws. network.js, plane.js, film.js and naming.js stand in front of it.
+// The latent pad: decodes in the browser and draws.
+
+import "./latent_pad.css";
+import { keepKeys, namedTimers } from "../engine/elements.js";
+import { drawFilm, filmOf, FRAME_TIME, isDark } from "./film.js";
+import { namingPanel } from "./naming.js";
+import { copied, network, sigmoid } from "./network.js";
+import {
+  addButton, addLegend, coordinates, dot, element, followTheme, lazySaver, PLANE, planeCanvas, planeGround, reachFor, showPixels, signed,
+  SPEAK_AFTER, within,
+} from "./plane.js";
 
 // Times in milliseconds.
 const SEGMENT = 1500;

@@ -1,5 +1,7 @@
 // The reader names an axis: frames are picked for either side, and the direction from the one side's mean code to the
-// other's becomes a slider. directions.py has the same formula, and the reason for it. Joined as network.js is.
+// other's becomes a slider. directions.py has the same formula, and the reason for it.
+
+import { addButton, dot, element, showPixels, signed } from "./plane.js";
 
 const SHEET = 24; // frames offered at a time
 
@@ -13,7 +15,7 @@ function directionBetween(low, high) {
 }
 
 /** The panel under the pad: two sides with a name each, a sheet of frames to click, and what came of it. */
-function namingPanel(parent, on, model, film, shownFrame, changed) {
+export function namingPanel(parent, on, model, film, shownFrame, changed) {
   const spec = model.get("spec");
   const group = `side-${Math.random().toString(36).slice(2)}`; // two pads on a page have radio buttons of their own
   const picks = [[], []];
