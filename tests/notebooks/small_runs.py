@@ -2,7 +2,7 @@
 
 CHANGED = {
     "00_start_here": dict(num_points=300, seed=1),
-    "01_latent_variable_models": dict(epochs=80, num_fitted=40, most_dims=3, encoder_budget=12_000, seed=1),
+    "01_latent_variable_models": dict(wide_latent_dim=10, num_samples=400, most_dims=3, seed=1),
     "02_elbo": dict(num_pairs=100_000, num_repeats=100, seed=1),
     "04_forward_and_reverse_kl": dict(separation=3.0, weight=0.2, seed=1),
     "05_reparameterisation": dict(seed=1),
@@ -23,7 +23,10 @@ CHANGED = {
     ),  # fmt: skip
     "09_faces": dict(latent_dim=3, hidden_units=100, epochs=4, batch_size=60, num_seeds=2, seed=1),
     "10_wrong_losses": dict(num_train=1500, hidden_units=40, epochs=3, learning_rate=8e-3, seed=1),
-    "11_bayesian_regression": dict(num_cases=30, num_train=60, prior_scale=1.0, num_steps=600, num_draws=800, seed=1),
+    "11_bayesian_regression": dict(num_cases=30, prior_scale=1.0, num_steps=600, seed=1),
+    "12_trusting_a_posterior": dict(
+        num_train=60, prior_scale=1.0, num_draws=800, num_splits=10, num_steps=2000, seed=1
+    ),
     "13_your_own_images": dict(
         likelihood="Normal", latent_dim=3, epochs=10, batch_size=25, learning_rate=3e-3, num_pictures=500, seed=1
     ),

@@ -24,7 +24,6 @@ SHORTER = {
         "rng = np.random": "check_loss.__defaults__, picture = (15, 0), lambda pair: None\nrng = np.random",
         "    keras.backend.clear_session()": "    # keras.backend.clear_session()",
     },
-    "11_bayesian_regression": {"5000)[0] for _ in range(8)": "500)[0] for _ in range(8)"},
 }
 
 
