@@ -40,6 +40,17 @@ def test_each_checkpoint_is_the_model_of_its_epoch(likelihood_type):
     assert kept.epochs == [0, 1]  # a new training begins anew
 
 
+def test_another_model_may_train_the_networks_of_the_vae_that_is_looked_at():
+    x = np.random.default_rng(0).random((20, 4, 3)).astype("float32")
+    vae, codes = small_vae(), np.zeros((4, 2), "float32")
+    autoencoder = keras.Sequential([vae.encoder, keras.layers.Lambda(lambda params: params[:, :2]), vae.decoder])
+    autoencoder.compile(keras.optimizers.Adam(0.05), "mse")
+    kept = LatentCheckpoints(x[:6], codes, [0, 1], vae=vae)
+    autoencoder.fit(x, x.reshape(20, 12), epochs=1, verbose=0, callbacks=[kept])
+    np.testing.assert_allclose(kept.mu[1], vae.encode(x[:6]), atol=1e-6)
+    assert not np.allclose(kept.mu[0], kept.mu[1])
+
+
 @pytest.mark.parametrize("epochs", [[], [-1], [1.5]])
 def test_epochs_must_be_whole_numbers(epochs):
     with pytest.raises(ValueError, match="whole numbers of at least 0"):

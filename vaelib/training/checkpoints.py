@@ -13,6 +13,7 @@ class LatentCheckpoints(keras.callbacks.Callback):
         x: examples, shape (n, *data_shape).
         codes: codes to decode, shape (m, latent_dim).
         epochs: after which epochs to look; 0 is before the first step.
+        vae: the VAE to look at; by default the model that trains. Another model may train the same networks.
 
     Attributes:
         epochs: the epochs that were kept so far, a list of ints.
@@ -21,11 +22,12 @@ class LatentCheckpoints(keras.callbacks.Callback):
 
     Raises:
         ValueError: epochs are not whole numbers of at least 0.
-        AttributeError: when training starts, the model's posterior has no mean and log-variance (`split`).
+        AttributeError: when training starts, the VAE's posterior has no mean and log-variance (`split`).
     """
 
-    def __init__(self, x, codes, epochs):
+    def __init__(self, x, codes, epochs, vae=None):
         super().__init__()
+        self.vae = vae
         self.x, self.codes = np.asarray(x, "float32"), np.asarray(codes, "float32")
         self._wanted = {int(epoch) for epoch in epochs}
         if not self._wanted or min(self._wanted) < 0 or self._wanted != set(epochs):
@@ -45,11 +47,12 @@ class LatentCheckpoints(keras.callbacks.Callback):
     def _look(self, epoch):
         if epoch not in self._wanted:
             return
-        mu, log_var = self.model.posterior.split(self.model.encoder(self.x))
+        vae = self.model if self.vae is None else self.vae
+        mu, log_var = vae.posterior.split(vae.encoder(self.x))
         self.epochs.append(epoch)
         self.mu.append(keras.ops.convert_to_numpy(mu))
         self.log_var.append(keras.ops.convert_to_numpy(log_var))
-        images = keras.ops.convert_to_numpy(self.model.likelihood.mean(self.model.decoder(self.codes)))
+        images = keras.ops.convert_to_numpy(vae.likelihood.mean(vae.decoder(self.codes)))
         self.images.append((255 * images.clip(0, 1) + 0.5).astype("uint8"))
 
 
