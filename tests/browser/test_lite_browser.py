@@ -189,7 +189,7 @@ def test_where_keras_is_missing_a_lesson_says_so(open_lesson):
     page = open_lesson("05_reparameterisation")
     sources = page.evaluate("() => panel.content.widgets.map((cell) => cell.model.sharedModel.getSource())")
     wanting = [i for i, source in enumerate(sources) if source.startswith("import keras")]
-    assert len(wanting) == 2
+    assert len(wanting) == 3
     for i in wanting:
         page.evaluate(RUN_ONE, i)
     for cell in page.evaluate(CELLS):

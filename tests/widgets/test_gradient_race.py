@@ -144,3 +144,11 @@ def test_the_still_picture_shows_the_race(lab):
         np.testing.assert_allclose(line.get_ydata(), stats.norm.pdf(gradient_race.Z, mu, 0.8), rtol=1e-9, atol=1e-300)
     bowl = left.lines[0]
     assert bowl.get_xdata()[np.nanargmin(bowl.get_ydata())] == pytest.approx(0.5, abs=0.03)
+
+
+def test_in_the_still_picture_who_is_lost_has_no_place_and_a_mark_where_it_was_last(lab):
+    now = lab.numbers(dimension=16)
+    left, right = lab.figure(dimension=16).axes
+    assert [line.get_label() for line in left.lines[1:]] == ["q at the start", "pathwise"]
+    (mark,) = [line for line in right.lines if line.get_marker() == "x"]
+    assert mark.get_xydata().tolist() == [[now["lost"] - 1, np.nanmax(now["score"])]]

@@ -121,6 +121,8 @@ class GradientRace(Lab):
             "pathwise": (now["pathwise_mu"][-1], PATHWISE, "-"),
         }
         for name, (mu, colour, style) in places.items():
+            if np.isnan(mu):  # lost
+                continue
             density = np.exp(gaussian.log_prob_normal(Z, mu, 2 * np.log(values["sigma"])))
             left.plot(Z, density, color=colour, linestyle=style, label=name)
         left.set(xlabel="$z_1$, the first dimension", xlim=(Z[0], Z[-1]), ylim=(0, 1.4), yticks=[])
