@@ -9,13 +9,14 @@ from breaking import claims_of, replaced, run_until
 
 from vaelib.teaching.claims import ClaimError
 from vaelib.theory import autoencoders, gaussian, inference
-from vaelib.theory.autoencoders import Autoencoder, QFit, VariationalAutoencoder
+from vaelib.theory.autoencoders import Autoencoder, VariationalAutoencoder
 from vaelib.theory.toy_models import BernoulliLatent, LatentVariableModel, LinearGaussian
 
 pytestmark = pytest.mark.slow
 
 NOTEBOOK = "01_latent_variable_models"
-QUICK = {"epochs": 80, "num_fitted": 40, "most_dims": 3, "encoder_budget": 12_000}
+QUICK = {"num_samples": 400, "most_dims": 3}
+WITHOUT = ("PredictPlace(",)  # a question refuses a truth that lies off its axis
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +37,13 @@ def train_once():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Autoencoder, "fit", remembered)
-        made, failed = claims_of(NOTEBOOK, parameters=QUICK)
+        made, failed = claims_of(NOTEBOOK, parameters=QUICK, without=WITHOUT)
         assert not failed
         yield made
 
 
 def test_the_sound_notebook_makes_its_claims(train_once):
-    assert len(train_once) == len(set(train_once)) >= 20
+    assert len(train_once) == len(set(train_once)) >= 45
 
 
 def through_code(self, original, x, out, eps):
@@ -64,12 +65,6 @@ BREAKS = {
         "log_prob_bernoulli",
         lambda f: lambda x, logits: f(x, logits) / x.shape[-1],
         "to guess ½ for every pixel costs 64 log 2 nats, whatever the image",
-    ),
-    "the gradient of the code with the wrong sign": (
-        Autoencoder,
-        "_reconstruction",
-        lambda f: lambda self, x, z: tuple(s * v for s, v in zip((1, -1, 1), f(self, x, z), strict=True)),
-        "the autoencoder's gradients by hand equal finite differences",
     ),
     "the prior without its normaliser": (
         gaussian,
@@ -137,18 +132,6 @@ BREAKS = {
         lambda f: lambda mu, log_var: 0.5 * np.sum(mu**2 + np.exp(log_var / 2) - 1 - log_var, axis=-1),
         "(8) equals its definition, summed on a grid",
     ),
-    "the KL's gradient without ½": (
-        gaussian,
-        "kl_standard_normal_gradient",
-        lambda f: lambda mu, log_var: (mu, np.expm1(log_var)),
-        "the VAE's gradients by hand equal finite differences",
-    ),
-    "σ² for σ in the draw": (
-        gaussian,
-        "sample_diagonal",
-        lambda f: lambda mu, log_var, eps: f(mu, 2 * log_var, eps),
-        "the VAE's gradients by hand equal finite differences",
-    ),
     "the KL counted twice": (
         VariationalAutoencoder,
         "_through_code",
@@ -161,35 +144,17 @@ BREAKS = {
         lambda f: lambda self, x: f(self, x)[::-1],
         "who shares a place is the same digit, far above the one in ten of chance",
     ),
-    "a sum that scales with the grid": (
-        VariationalAutoencoder,
-        "log_evidence",
-        lambda f: lambda self, x, points_per_dim=151: f(self, x, points_per_dim) + np.log(points_per_dim),
-        "a finer grid gives the same log p(x)",
+    "a posterior without its prior": (
+        LatentVariableModel,
+        "log_joint",
+        lambda f: lambda self, x, z: self.log_likelihood(x, z),
+        "the posterior's peak lies between those of the prior and of the likelihood",
     ),
-    "the KL with the wrong sign": (
-        VariationalAutoencoder,
-        "elbo",
-        lambda f: lambda self, x, mu, log_var: f(self, x, mu, log_var) + 2 * gaussian.kl_standard_normal(mu, log_var),
-        "(9): for every test image the loss is above −log p(x)",
-    ),
-    "the expectation taken at the mean": (
-        VariationalAutoencoder,
-        "expected_log_likelihood",
-        lambda f: lambda self, x, mu, log_var: self.log_likelihood(x, mu),
-        "(9): for every test image the loss is above −log p(x)",
-    ),
-    "a search that mixes up its answers": (
-        VariationalAutoencoder,
-        "fit_q",
-        lambda f: lambda *args, **named: (lambda q: QFit(q.log_var, q.mu, q.num_decoded))(f(*args, **named)),
-        "a search from the network's answer never ends lower",
-    ),
-    "an evidence below the bound": (
-        VariationalAutoencoder,
-        "log_evidence",
-        lambda f: lambda self, x, points_per_dim=151: f(self, x, points_per_dim) - self.latent_dim,
-        "no normal q closes the gap altogether",
+    "a decoder that bends": (
+        BernoulliLatent,
+        "log_likelihood",
+        lambda f: lambda self, x, z: f(self, x, 2 * z**2 - 3),
+        "no toy of 100 has a log posterior that bends upwards",
     ),
 }
 
@@ -198,27 +163,71 @@ BREAKS = {
 def test_a_broken_formula_breaks_its_claim(broken, train_once):
     target, name, change, claim = BREAKS[broken]
     with replaced(target, name, change), pytest.raises(ClaimError):
-        run_until(NOTEBOOK, claim, parameters=QUICK)
+        run_until(NOTEBOOK, claim, parameters=QUICK, without=WITHOUT)
 
 
 # pieces of the notebook's own code
 SOURCES = {
+    "two numbers take off more than half of the price of knowing nothing": {
+        "(x_test, model.encode(x_test))": "(x_test, model.encode(x_test[::-1]))"
+    },
+    "the further numbers take off some more, and less than the first two did": {
+        "price(autoencoder), price(wide_autoencoder)": "price(wide_autoencoder), price(autoencoder)"
+    },
+    "the wider bottleneck's images are nearer to the originals": {
+        "for m in (autoencoder, wide_autoencoder)\n]": "for m in (wide_autoencoder, autoencoder)\n]"
+    },
     "(2): codes moved by A, every image's loss the same": {"np.linalg.inv(stretch) @": "stretch @"},
     "(2): most images get another nearest neighbour": {"[[30.0, 5.0], [0.0, 0.01]]": "[[30.0, 0.0], [0.0, 30.0]]"},
     "z = 0 lights three pixels on average": {"b=np.linspace(4, -4, 6)": "b=np.linspace(4, -3, 6)"},
-    "(6): the peaks of 200 data sets lie around their w": {"axis=(1, 2)) - 0.5**2": "axis=(1, 2)) - 0.5"},
-    "more of the VAE's plane than of the autoencoder's decodes to something like data": {
-        "codes.std(axis=0) * places": "(10 if name == 'VAE' else 1) * codes.std(axis=0) * places"
+    "the larger z, the longer the stroke": {"w=2.5 * np.ones(6)": "w=2.5 * np.array([1, 1, 1, -1, -1, -1])"},
+    "(6): the peaks of 200 data sets lie around their w": {"axis=(-2, -1)) - 0.5**2": "axis=(-2, -1)) - 0.5"},
+    "their spread is the Cramér–Rao bound for 400 examples": {"model.sample(400, rng)[0]": "model.sample(200, rng)[0]"},
+    "of 1,000 draws from the wide VAE's prior, a few dozen count for an image": {
+        "wide_vae.log_likelihood(image, z)": "0.1 * wide_vae.log_likelihood(image, z)"
     },
+    "most of the autoencoder's codes lie in their lowest third, few of the VAE's": {
+        "height < height.min() + np.ptp(height) / 3": "height > height.max() - np.ptp(height) / 3"
+    },
+    "the VAE's codes: mean within 0.1 of 0, spread within 0.1 of 1": {
+        "codes = vae.encode(x_train)\noff": "codes = autoencoder.encode(x_train)\noff"
+    },
+    "the autoencoder's spread by more than 2 in each direction": {"wider = autoencoder.": "wider = vae."},
     "a turned plane gives the same log p(x)": {"np.array(turn) @": "2 * np.array(turn) @"},
-    "more of the VAE's draws look like data, by over 4 standard errors": {
-        "model.decode(noise)": "model.decode(5 * noise)"
+    "as many share a place as e^KL leaves them to, within a factor of two": {
+        "share /= share.sum(axis=1, keepdims=True)": "share = np.eye(len(share))"
     },
-    "the network is worst where it has seen nothing alike": {"moved[:, :, 0] = 0": "moved = as_images(x_test)"},
+    "and looks alike: nearer to the decoded image than any two images are": {
+        "share /= share.sum(axis=1, keepdims=True)": "share = (1 - share) / (1 - share).sum(axis=1, keepdims=True)"
+    },
+    "two numbers, the autoencoder's own normal: nine in ten": {"+ z @ np.linalg": "+ 3 * z @ np.linalg"},
+    "with the wide code fewer, by over 4 standard errors": {
+        "trained(Autoencoder, wide_latent_dim, seed)": "trained(Autoencoder, 2, seed)"
+    },
+    "from the prior hardly any, with the wide code": {
+        "trained(Autoencoder, wide_latent_dim, seed)": "trained(Autoencoder, 2, seed)"
+    },
+    "the VAE's: nearly all, narrow or wide": {"        return z\n": "        return 5 * z\n"},
+    "the VAE's images are softer: less far from grey": {"np.abs(images - 0.5)": "-np.abs(images - 0.5)"},
+    "the autoencoder reconstructs better: the VAE's order has a price": {"prices = [price(m)": "prices = [price(vae)"},
+    "the autoencoder: two thirds of the places": {"mean + std * places": "mean + 3 * std * places"},
+    "the VAE: nearly all": {"mean + std * places": "mean + 10 * std * places"},
+    "the autoencoder has no codes at the start": {"std * [0.5, -3.0]": "std * [0.5, -1.0]"},
+    "its image there is over three times too far from data, the VAE's is not too far": {
+        "std * [0.5, -3.0]": "std * [0.5, -1.0]"
+    },
+    "p(111000) is the share of draws that are 111000": {"joint_yours.sum() * step": "joint_yours.sum() / 20"},
+    "with 16 numbers the autoencoder gets fewer than with the lab's two": {"(sixteen, False)": "(vae, True)"},
+    "the VAE gets nearly all": {"(sixteen_vae, True)": "(sixteen, True)"},
+    "in the others q is nearly the prior": {"- 1])[:, idle]": "- 1])[:, ~idle]"},
+    "halfway adds fewer nats in the wide VAE, by over 4 standard errors": {
+        "pair = wide_autoencoder, wide_vae": "pair = wide_vae, wide_autoencoder"
+    },
+    "with z² in the logits there are two peaks": {"2 * grid[:, None] ** 2 - 3": "2 * grid[:, None] - 3"},
 }
 
 
 @pytest.mark.parametrize("claim", SOURCES)
 def test_a_broken_cell_breaks_its_claim(claim, train_once):
     with pytest.raises(ClaimError):
-        run_until(NOTEBOOK, claim, parameters=QUICK, source=SOURCES[claim])
+        run_until(NOTEBOOK, claim, parameters=QUICK, without=WITHOUT, source=SOURCES[claim])
