@@ -4,6 +4,7 @@ CHANGED = {
     "00_start_here": dict(num_points=300, seed=1),
     "01_latent_variable_models": dict(wide_latent_dim=10, num_samples=400, most_dims=3, seed=1),
     "02_elbo": dict(num_pairs=100_000, num_repeats=100, seed=1),
+    "03_amortised_inference": dict(num_fitted=60, encoder_budget=30_000, seed=1),
     "04_forward_and_reverse_kl": dict(separation=3.0, weight=0.2, seed=1),
     "05_reparameterisation": dict(seed=1),
     "06_closed_form_kl": dict(num_samples=40_000, seed=1),
@@ -21,7 +22,7 @@ CHANGED = {
         pca_steps=1500,
         seed=1,
     ),  # fmt: skip
-    "09_faces": dict(latent_dim=3, hidden_units=100, epochs=4, batch_size=60, num_seeds=2, seed=1),
+    "09_faces": dict(latent_dim=3, hidden_units=100, epochs=4, batch_size=60, num_seeds=2, drawn_epochs=20, seed=1),
     "10_wrong_losses": dict(num_train=1500, hidden_units=40, epochs=3, learning_rate=8e-3, seed=1),
     "11_bayesian_regression": dict(num_cases=30, prior_scale=1.0, num_steps=600, seed=1),
     "12_trusting_a_posterior": dict(

@@ -151,6 +151,14 @@ def test_fit_q_counts_the_codes_it_decodes(vae, monkeypatch):
     assert fit.num_decoded == sum(decoded) > 9 and set(decoded) == {9}
 
 
+def test_fit_q_stops_after_the_steps_it_is_given(vae):
+    x, start = bars(1, np.random.default_rng(13))[0], (np.array([1.0, -1.0]), np.zeros(2))
+    fits = [vae.fit_q(x, *start, num_steps=k) for k in (0, 1, 3, None)]
+    np.testing.assert_array_equal(fits[0][:2], start)
+    counts, elbos = [f.num_decoded for f in fits], [vae.elbo(x, f.mu, f.log_var) for f in fits]
+    assert np.all(np.diff(counts) > 0) and np.all(np.diff(elbos) > 0)
+
+
 def test_bad_input_is_named(vae):
     with pytest.raises(ValueError, match=r"x must lie in \[0, 1\]; received values from 0 to 16"):
         vae.encode(np.array([[0.0] * 11 + [16.0]]))

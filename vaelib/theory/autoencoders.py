@@ -192,12 +192,13 @@ class VariationalAutoencoder(Autoencoder):
         blocks = [logsumexp(part @ logits.T + constant, axis=-1) for part in _blocks(self.check_x(x))]
         return np.concatenate(blocks) + self.latent_dim * np.log(step)
 
-    def fit_q(self, x, mu, log_var, points_per_dim=4):
+    def fit_q(self, x, mu, log_var, points_per_dim=4, num_steps=None):
         """Fit mu and log_var of one image to the least loss, the decoder held fixed, by BFGS.
 
         Args:
             x: one image, shape (data_dim,). mu, log_var: where to start, shape (latent_dim,).
             points_per_dim: quadrature points along each latent dimension.
+            num_steps: the most steps of the search; None goes on until the gradient is below 1e-4.
         Returns:
             QFit(mu, log_var, num_decoded): num_decoded counts the codes sent through the decoder.
         """
@@ -215,7 +216,8 @@ class VariationalAutoencoder(Autoencoder):
             gradient = [d_z.sum(0) + kl_mu, 0.5 * std * (d_z * eps).sum(0) + kl_log_var]
             return weights @ reconstruction + gaussian.kl_standard_normal(q[:d], q[d:]), np.concatenate(gradient)
 
-        best = minimize(loss, np.concatenate([mu, log_var]), jac=True, method="BFGS", options={"gtol": 1e-4}).x
+        options = {"gtol": 1e-4, "maxiter": num_steps}
+        best = minimize(loss, np.concatenate([mu, log_var]), jac=True, method="BFGS", options=options).x
         return QFit(best[:d], best[d:], num_decoded)
 
 

@@ -1,0 +1,220 @@
+"""Notebook 03 claims what it shows: break a formula or the data, and the claim that guards it fails."""
+
+import contextlib
+import hashlib
+import pickle
+
+import numpy as np
+import pytest
+from breaking import claims_of, replaced
+
+from vaelib.theory import autoencoders, gaussian
+from vaelib.theory.autoencoders import Autoencoder, QFit, VariationalAutoencoder
+
+pytestmark = pytest.mark.slow
+
+NOTEBOOK = "03_amortised_inference"
+SEARCHES = "left_over = {}"  # the cell of searches of few steps: the longest
+FASTER = {"parameters": {"num_fitted": 60, "encoder_budget": 30_000}}
+FIGURES = ("figures.show(",)
+
+
+@pytest.fixture(scope="module")
+def train_once():
+    """Keep what the sound notebook trained, and which claims it made."""
+    kept, fit = {}, Autoencoder.fit
+
+    def remembered(self, x, *args, rng=None, **settings):
+        if rng is None:
+            *args, rng = args
+        state = (self.weights, x, args, sorted(settings.items()), rng.bit_generator.state)
+        key = hashlib.sha256(pickle.dumps(state)).hexdigest()
+        if key not in kept:
+            kept[key] = (fit(self, x, *args, rng=rng, **settings), [w.copy() for w in self.weights])
+        losses, weights = kept[key]
+        self.weights = [w.copy() for w in weights]
+        return losses
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Autoencoder, "fit", remembered)
+        made, failed = claims_of(NOTEBOOK, without=FIGURES, **FASTER)
+        assert not failed
+        yield made
+
+
+def function(target, name, change):
+    """One function of vaelib broken: change(original) takes its place."""
+    return lambda: (replaced(target, name, change), {})
+
+
+def code(old, new):
+    """One piece of the notebook's own code broken."""
+    return lambda: (contextlib.nullcontext(), {old: new})
+
+
+def mixed_up(fit_q):
+    """A search that exchanges mu and log_var in its answer."""
+
+    def search(*args, **named):
+        q = fit_q(*args, **named)
+        return QFit(q.log_var, q.mu, q.num_decoded)
+
+    return search
+
+
+def scaled_with_the_grid(log_evidence):
+    return lambda self, x, points_per_dim=151: log_evidence(self, x, points_per_dim) + np.log(points_per_dim)
+
+
+def too_low(log_evidence):
+    return lambda self, x, points_per_dim=151: log_evidence(self, x, points_per_dim) - self.latent_dim
+
+
+def kl_added(elbo):
+    """The KL as a gain."""
+    return lambda self, x, mu, log_var: elbo(self, x, mu, log_var) + 2 * gaussian.kl_standard_normal(mu, log_var)
+
+
+def at_the_mean(expected_log_likelihood):
+    """log p(x|μ) where the mean of log p(x|z) belongs."""
+    return lambda self, x, mu, log_var, points_per_dim=8: self.log_likelihood(x, mu)
+
+
+def coarse_quadrature(gauss_hermite):
+    """Nodes too far out, the more so the fewer they are."""
+
+    def rule(num_dims, points_per_dim):
+        eps, weights = gauss_hermite(num_dims, points_per_dim)
+        return eps * (1 + 1 / points_per_dim), weights
+
+    return rule
+
+
+KINDS = ("training", "test", "moved")
+# What is broken: how, and the claims that catch it, in the notebook's order.
+BROKEN = {
+    "search: mu and log_var exchanged": (
+        function(VariationalAutoencoder, "fit_q", mixed_up),
+        ["(1) plain search and fit_q end at the same ELBO", "a search from the encoder's answer never ends lower"],
+    ),
+    "log p(x): scales with the grid": (
+        function(VariationalAutoencoder, "log_evidence", scaled_with_the_grid),
+        ["a finer grid gives the same log p(x)", "the gap is the KL from q to the posterior"],
+    ),
+    "log p(x): too low": (
+        function(VariationalAutoencoder, "log_evidence", too_low),
+        [
+            "the ELBO lies below log p(x), for every test image",
+            "the gap is the KL from q to the posterior",
+            "no upright ellipse closes the gap altogether",
+        ],
+    ),
+    "ELBO: KL added": (
+        function(VariationalAutoencoder, "elbo", kl_added),
+        ["the ELBO lies below log p(x), for every test image"],
+    ),
+    "reconstruction at the mean of q": (
+        function(VariationalAutoencoder, "expected_log_likelihood", at_the_mean),
+        ["the gap is the KL from q to the posterior"],
+    ),
+    "posterior: the area of a cell left out": (
+        code("np.log(np.sum(np.exp(log_joint)) * area)", "np.log(np.sum(np.exp(log_joint)))"),
+        ["the gap is the KL from q to the posterior"],
+    ),
+    "quadrature: nodes too far out": (
+        function(autoencoders, "gauss_hermite", coarse_quadrature),
+        [f"{kind}: 8 points of quadrature are enough" for kind in KINDS],
+    ),
+    "first picture: an easy image": (
+        code("SHOWN = 21", "SHOWN = 0"),
+        ["hardly any test image pays more than the first"],
+    ),
+    "moved images that did not move": (
+        code("moved[:, :, 0] = 0", "moved = x_test.reshape(-1, 8, 8)"),
+        [
+            "the encoder's centre: within one σ of the best in test, beyond it when moved",
+            "drawn below: it holds less than half",
+            "moved images: amortisation grows, by over 4 standard errors",
+            "moved: amortisation is over four times the shape's part",
+            "log p(x) of moved images is lower, nearly always",
+        ],
+    ),
+    "drawn: moved images above": (
+        code('for i in drawn]) for k in ("test", "moved"))', 'for i in drawn]) for k in ("moved", "test"))'),
+        ["drawn above: the encoder's ellipse holds most", "drawn below: it holds less than half"],
+    ),
+    "training images: negatives": (
+        code('"training": x_train,', '"training": 1 - x_train,'),
+        [
+            "training and test: both parts of about one size",
+            "training and test: no difference beyond 2 standard errors",
+        ],
+    ),
+    "encoders: own and unseen exchanged": (
+        code("for values in (own, unseen)]", "for values in (unseen, own)]"),
+        [
+            "more images: worse on its own, at each step",
+            "more images: better on unseen ones, at each step",
+            "the two lines meet: a tenth of the distance is left",
+        ],
+    ),
+    "encoders: one epoch": (
+        code("encoder_budget // n, min(n, 50)", "1, min(n, 50)"),
+        ["25 images: amortisation adds less than the shape of q costs"],
+    ),
+    "starts exchanged": (
+        code('if start == "encoder" else', 'if start == "prior" else'),
+        [f"{kind}: ahead from the encoder's answer, for five steps" for kind in ("test", "moved")],
+    ),
+    "searches without a step": (
+        code("vae.fit_q(*each, 6, k)", "vae.fit_q(*each, 6, 0)"),
+        ["moved: three steps repair most of it", "test: 0.02 nats from the best ellipse after five steps"],
+    ),
+    "searches from the prior that start at the encoder's answer": (
+        code("vae.fit_q(x, *prior, points_per_dim=6)", "vae.fit_q(x, *vae.infer(x), points_per_dim=6)"),
+        ["more searches end half a nat too low from the prior than from the encoder"],
+    ),
+    "a turn that stretches": (
+        code("np.array([[c, -s], [s, c]]), copy", "2 * np.array([[c, -s], [s, c]]), copy"),
+        ["a turned plane: the same log p(x)"],
+    ),
+    "a turn by nothing": (
+        code("turned(np.pi / 4, x)", "turned(0.0, x)"),
+        ["turned by 45°: the shape costs more, by over 4 standard errors"],
+    ),
+    "angles around another one": (
+        code("np.linspace(-np.pi / 4, np.pi / 4, 7)", "np.linspace(0, np.pi / 2, 7)"),
+        ["the mean cost is least without a turn"],
+    ),
+    "the worst angle for each image": (
+        code("by_angle.max(axis=0)", "by_angle.min(axis=0)"),
+        ["slanting saves some, and less than half"],
+    ),
+    "an encoder that is not narrow": (
+        code("hidden_units=2)", "hidden_units=64)"),
+        ["two hidden units: a larger gap, by over 4 standard errors"],
+    ),
+    "starts all at one place": (
+        code("np.random.default_rng(seed).standard_normal((5, 2))", "np.zeros((5, 2))"),
+        ["some images gain half a nat, most nothing"],
+    ),
+    "three starts": (
+        code("*np.zeros((1, 2)), *places)", "*np.zeros((1, 2)), *places[:2])"),
+        ["six starts cost about six times as much"],
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_formula_is_caught(what, train_once):
+    breaking, guards = BROKEN[what]
+    context, source = breaking()
+    few_steps = any("steps" in guard or "ahead" in guard or "end half" in guard for guard in guards)
+    with context:
+        without = FIGURES if few_steps else (*FIGURES, SEARCHES)
+        _, failed = claims_of(NOTEBOOK, source=source, last=guards[-1], without=without, **FASTER)
+    assert set(guards) <= set(failed)
+
+
+def test_each_claim_is_guarded(train_once):
+    assert set(train_once) == {claim for _, guards in BROKEN.values() for claim in guards}
