@@ -4,10 +4,10 @@ import math
 
 from svg import BLUE, GREY, INK, SLATE, VERMILLION, WHITE, Picture, dark, mix
 
-# The two-mode target of the picture of the divergences: weight, mean and standard deviation of each mode.
-TARGET = ((0.6, -1.8, 0.6), (0.4, 1.9, 0.75))
-STEP = 0.01
-GRID = [-12 + STEP * i for i in range(2401)]
+# The two-mode target of the picture, the one that lesson 04 starts with: weight, mean and standard deviation of each.
+TARGET = ((0.6, -3.0, 1.0), (0.4, 3.0, 1.0))
+STEP = 0.02
+GRID = [-20 + STEP * i for i in range(2001)]
 
 
 def normal_log(x, mean, sd):
@@ -67,16 +67,16 @@ def forward_reverse_kl():
         (210, "KL(p‖q)", "forward: mass-covering", forward_minimiser(), None),
         (590, "KL(q‖p)", "reverse: zero-forcing", reverse_minimiser(*TARGET[0][1:]), local),
     )
-    base, scale_x, scale_y = 346, 34, 350
-    xs = [-5 + 0.05 * i for i in range(201)]
+    base, scale_x, scale_y = 346, 20, 500
+    xs = [-8.5 + 0.05 * i for i in range(341)]
 
-    def shape(log_density, centre, low=-5.0, high=5.0):
+    def shape(log_density, centre, low=-8.5, high=8.5):
         return [(centre + scale_x * x, base - scale_y * math.exp(log_density(x))) for x in xs if low <= x <= high]
 
     for centre, name, heading, (mean, sd), other in panels:
         p.text(centre, 44, f"smallest ${name}$", 19, bold=True)
         p.text(centre, 70, heading, 16, SLATE)
-        ends = [(centre + scale_x * 5, base), (centre - scale_x * 5, base)]
+        ends = [(centre + scale_x * 8.5, base), (centre - scale_x * 8.5, base)]
         target = shape(target_log, centre)
         p.path(
             ["M", *target[0], "L", *[c for q in target[1:] + ends for c in q], "Z"],
@@ -96,7 +96,7 @@ def forward_reverse_kl():
             fill_opacity=0.12,
         )
         p.curve(fit, stroke=BLUE, width=3)
-        p.curve([(centre - scale_x * 5, base), (centre + scale_x * 5, base)], stroke=SLATE, width=1.5)
+        p.curve([(centre - scale_x * 8.5, base), (centre + scale_x * 8.5, base)], stroke=SLATE, width=1.5)
         values = (("KL(p‖q)", forward_kl(mean, sd)), ("KL(q‖p)", reverse_kl(mean, sd)))
         for row, (label, value) in enumerate(values):
             chosen = label == name

@@ -14,6 +14,8 @@ from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.textpath import TextPath
 from scipy import integrate, optimize, stats
 
+from vaelib.widgets.kl_lab import KlLab
+
 IMAGES = Path(__file__).parents[1] / "images"
 PICTURES = sorted(IMAGES.glob("*.svg"))
 SVG = "{http://www.w3.org/2000/svg}"
@@ -141,6 +143,14 @@ def divergences(monkeypatch):
         del sys.modules[name]
 
 
+def test_the_target_drawn_is_the_one_that_the_lab_starts_with(divergences):
+    start = KlLab().start
+    assert divergences.TARGET == (
+        (1 - start["weight"], start["left"], 1.0),
+        (start["weight"], start["right"], 1.0),
+    )
+
+
 def test_divergences_are_computed_and_minimal(divergences):
     """The curves and numbers of the KL picture against quadrature and SciPy's optimiser."""
     parts = [(w, stats.norm(m, s)) for w, m, s in divergences.TARGET]
@@ -149,7 +159,7 @@ def test_divergences_are_computed_and_minimal(divergences):
         return np.logaddexp(*[np.log(w) + part.logpdf(x) for w, part in parts])
 
     def kl(log_a, log_b):
-        x = np.linspace(-12, 12, 3001)
+        x = np.linspace(-20, 20, 4001)
         a = log_a(x)
         return integrate.simpson(np.exp(a) * (a - log_b(x)), x=x)
 

@@ -37,6 +37,16 @@ def kls_by_quadrature(left, right, weight, mu, sigma):
     return np.trapezoid(np.exp(log_p(x)) * log_ratio, x), -np.trapezoid(q.pdf(x) * log_ratio, x)
 
 
+def test_it_starts_at_the_target_it_is_given():
+    lab = KlLab(separation=3.0, weight=0.2)
+    start = {"left": -1.5, "right": 1.5, "weight": 0.2, "mu": 0.0, "sigma": 2.5}
+    assert lab.start == dict(lab.values) == start
+    assert {each["name"]: each["start"] for each in lab.spec["controls"]} == start  # where the page's Reset leads
+    assert KlLab().start["right"] == 3.0  # another one is as before
+    with pytest.raises(ValueError, match=r"start must be a number from -4 to 0; received -4\.5"):
+        KlLab(separation=9.0)
+
+
 def test_both_divergences_agree_with_quadrature_over_the_whole_range(lab):
     places = corners(lab)
     assert len(places) == 3**5

@@ -1,5 +1,7 @@
 """The lab of notebook 04: a target with two modes, a Gaussian q, and where each collects its nats."""
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
@@ -56,12 +58,25 @@ class KlLab(Lab):
     Below the densities stand the integrands p log p/q (purple) and q log q/p (vermillion), whose signed areas are the
     two divergences; beside them the divergences as bars, whole and magnified. In the browser two buttons let q descend
     either divergence by gradient flow.
+
+    Args:
+        separation: how far apart the target's modes start, from 0 to 8 of their standard deviations; half of it lies
+            to either side of 0.
+        weight: what the right-hand mode's weight starts at, from 0.05 to 0.95.
+
+    Raises:
+        ValueError: a start that the lab's sliders cannot take.
     """
 
-    def __init__(self):
+    def __init__(self, separation=RIGHT.start - LEFT.start, weight=WEIGHT.start):
+        controls = {
+            "left": replace(LEFT, start=-0.5 * separation),
+            "right": replace(RIGHT, start=0.5 * separation),
+            "weight": replace(WEIGHT, start=weight),
+        }
         super().__init__(
             "kl",
-            {"left": LEFT, "right": RIGHT, "weight": WEIGHT, "mu": MU, "sigma": SIGMA},
+            {**controls, "mu": MU, "sigma": SIGMA},
             {"x": [X[0], X[-1], len(X)]},
             alt="A target p with two modes and a Gaussian q; below, p log p/q and q log q/p, whose signed areas are "
             "the two divergences; beside them, the divergences as bars.",
