@@ -16,7 +16,8 @@ pytestmark = pytest.mark.slow
 NOTEBOOK = "03_amortised_inference"
 SEARCHES = "left_over = {}"  # the cell of searches of few steps: the longest
 FASTER = {"parameters": {"num_fitted": 60, "encoder_budget": 30_000}}
-FIGURES = ("figures.show(",)
+# A question refuses an answer that is off its axis, as that of a broken formula may well be.
+FIGURES = ("figures.show(", "On test images amortisation costs")
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +71,6 @@ def too_low(log_evidence):
     return lambda self, x, points_per_dim=151: log_evidence(self, x, points_per_dim) - self.latent_dim
 
 
-def kl_added(elbo):
-    """The KL as a gain."""
-    return lambda self, x, mu, log_var: elbo(self, x, mu, log_var) + 2 * gaussian.kl_standard_normal(mu, log_var)
-
-
 def at_the_mean(expected_log_likelihood):
     """log p(x|μ) where the mean of log p(x|z) belongs."""
     return lambda self, x, mu, log_var, points_per_dim=8: self.log_likelihood(x, mu)
@@ -109,13 +105,9 @@ BROKEN = {
             "no upright ellipse closes the gap altogether",
         ],
     ),
-    "ELBO: KL added": (
-        function(VariationalAutoencoder, "elbo", kl_added),
-        ["the ELBO lies below log p(x), for every test image"],
-    ),
     "reconstruction at the mean of q": (
         function(VariationalAutoencoder, "expected_log_likelihood", at_the_mean),
-        ["the gap is the KL from q to the posterior"],
+        ["the ELBO lies below log p(x), for every test image", "the gap is the KL from q to the posterior"],
     ),
     "posterior: the area of a cell left out": (
         code("np.log(np.sum(np.exp(log_joint)) * area)", "np.log(np.sum(np.exp(log_joint)))"),
