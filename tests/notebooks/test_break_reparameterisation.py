@@ -269,6 +269,7 @@ SOURCE = [
         "(14): the score function's variance stays below 1/σ²",
     ),
     ("exact_variances(f_k, df_k)[0],", "0.0,", "the curves cross once"),
+    ("omega**2 / 2 * wave", "omega**2 * wave", "where a wave turns by about one radian within σ"),
     ("omega**2 / 2 * wave", "omega**2 * wave", "at ω = 0.3 pathwise varies less than 0.01 times as much"),
     ("omega**2 / 2 * wave", "omega**2 * wave", "at ω = 1 pathwise varies less than 0.5 times as much"),
     (
