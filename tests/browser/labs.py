@@ -1,6 +1,9 @@
 """Every lab of the course, small, by name: the tests that hold for all labs run over them."""
 
+import functools
+
 import numpy as np
+from sklearn.datasets import load_digits
 
 from vaelib.teaching.runs import Pair, Run
 from vaelib.theory.autoencoders import Autoencoder, VariationalAutoencoder
@@ -15,6 +18,7 @@ from vaelib.widgets.latent_codes_lab import LatentCodesLab
 from vaelib.widgets.predict import PredictChoice, PredictCurve, PredictPlace
 from vaelib.widgets.regression_lab import RegressionLab
 from vaelib.widgets.wrong_loss_lab import WrongLossLab
+from vaelib.widgets.your_digit_lab import YourDigitLab
 
 X = np.linspace(-2, 2, 41)
 RNG = np.random.default_rng(0)
@@ -30,6 +34,20 @@ def small_latent_codes():
         models[name] = model(6, 5, 2, np.random.default_rng(1))
         models[name].fit(x, 20, 20, 0.05, np.random.default_rng(2))
     return LatentCodesLab(models, x, np.arange(60) % 10, (3, 2))
+
+
+@functools.cache
+def small_vae():
+    digits = load_digits()
+    x, labels = digits.data[:300] / 16, digits.target[:300]
+    vae = VariationalAutoencoder(64, 16, 2, np.random.default_rng(1))
+    vae.fit(x, 40, 50, 0.02, np.random.default_rng(2))
+    return vae, x, labels
+
+
+def your_digit(view):
+    vae, x, labels = small_vae()
+    return YourDigitLab(vae, view, x, labels)
 
 
 def wrong_loss():
@@ -60,6 +78,7 @@ LABS = {
     "predict_place": lambda: PredictPlace("How deep?", 0.083, 0.0, 1.0, "smallest gap", because="It is flat."),
     "elbo_linear": lambda: ElboLab(LinearGaussian(1.2, 0.5, 0.8), [2.5]),
     "wrong_loss": wrong_loss,
+    **{f"your_digit_{view}": functools.partial(your_digit, view) for view in ("code", "bound", "posterior")},
     "regression": lambda: RegressionLab(FEATURES, LABELS, ["one", "two"]),
     "elbo_bernoulli": lambda: ElboLab(BernoulliLatent([2.0, 1.0], [-0.5, 0.5]), [1.0, 1.0]),
 }

@@ -1,9 +1,11 @@
-"""What a lab's reader can set: sliders, menus and check boxes, each over one named value."""
+"""What a lab's reader can set: sliders, menus, check boxes and drawings, each over one named value."""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
+
+from vaelib.widgets.strokes import strokes_of
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,40 @@ class Toggle:
     def spec(self, name):
         """Return what the browser needs, as JSON."""
         return {"kind": "toggle", "name": name, "label": self.label, "start": self.start, "hidden": self.hidden}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Pen strokes, as the text that `vaelib.widgets.strokes.strokes_of` reads; drawn on the picture itself.
+
+    Args:
+        label: what is drawn, in words.
+        start: the drawing at first; none by default.
+    """
+
+    label: str
+    start: str = ""
+    hidden: bool = True
+
+    def __post_init__(self):
+        self.check("start", self.start)
+
+    def check(self, name, value):
+        """Return the value, or raise ValueError."""
+        try:
+            strokes_of(value)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+        return value
+
+    def positions(self, num):
+        """Return a few drawings, from none to a digit of two strokes."""
+        slants = [f"{x:02}15{99 - x:02}85" for x in np.linspace(10, 89, max(1, min(num, 40) - 3)).astype(int)]
+        return ["", "5050", *slants, "70153012303550407060408025708575-10901590"]
+
+    def spec(self, name):
+        """Return what the browser needs, as JSON."""
+        return {"kind": "drawing", "name": name, "label": self.label, "start": self.start, "hidden": self.hidden}
 
 
 def _is_finite(value):

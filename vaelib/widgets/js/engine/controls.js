@@ -1,6 +1,7 @@
 // Sliders, menus, check boxes: each shows one named value and sets it.
 
 import { fixed, html } from "./elements.js";
+import { isDrawing } from "./strokes.js";
 
 const decimals = (step) => [0, 1, 2, 3, 4, 5].find((places) => Math.abs(Number(step.toFixed(places)) - step) < 1e-9) ?? 6;
 
@@ -8,6 +9,7 @@ const decimals = (step) => [0, 1, 2, 3, 4, 5].find((places) => Math.abs(Number(s
 export function fitted(control, value) {
   if (control.kind === "menu") return control.options.includes(value) ? value : undefined;
   if (control.kind === "toggle") return typeof value === "boolean" ? value : undefined;
+  if (control.kind === "drawing") return isDrawing(value) ? value : undefined;
   if (typeof value !== "number" || !Number.isFinite(value)) return undefined;
   const { low, high, step } = control;
   const snapped = low + Math.round((Math.min(high, Math.max(low, value)) - low) / step) * step;

@@ -207,7 +207,7 @@ export class Plot {
   image({ width, height, channels = 1, smooth = false, alt = "" }) {
     const canvas = Object.assign(document.createElement("canvas"), { width, height });
     const node = svg(this.marks, "image", { preserveAspectRatio: "none", class: smooth ? "" : "sharp", ...(alt ? { "aria-label": alt, role: "img" } : { "aria-hidden": "true" }) });
-    return ([x0, x1], [y0, y1], pixelAt) => {
+    const draw = ([x0, x1], [y0, y1], pixelAt) => {
       const pen = canvas.getContext("2d");
       const data = pen.createImageData(width, height);
       for (let i = 0; i < width * height; i++) {
@@ -220,6 +220,7 @@ export class Plot {
       const place = { x: left, y: top, width: right - left, height: bottom - top, href: canvas.toDataURL() };
       for (const [name, value] of Object.entries(place)) node.setAttribute(name, value);
     };
+    return Object.assign(draw, { node });
   }
 
   // ---- What the reader takes hold of
@@ -280,12 +281,15 @@ export class Plot {
     };
   }
 
-  /** Call action(x, y) while the pointer is pressed over the picture: the whole of it is a thing to draw on. */
+  /**
+   * Call action(x, y, begins) while the pointer is pressed over the picture: the whole of it is a thing to draw on;
+   * begins says whether the pointer has just come down.
+   */
   press(action) {
     this.node.style.touchAction = "none";
     const at = (event) => {
       const from = this.node.getBoundingClientRect();
-      action(this.x.invert(event.clientX - from.left), this.y.invert(event.clientY - from.top));
+      action(this.x.invert(event.clientX - from.left), this.y.invert(event.clientY - from.top), event.type === "pointerdown");
     };
     this.stage.onPicture(this.node, "pointerdown", (event) => {
       if (event.button !== 0 || event.target.closest(".handle")) return;

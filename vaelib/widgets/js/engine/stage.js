@@ -18,6 +18,7 @@ export class Stage {
    *               draw(stage, ready)               makes the plots; returns function (now, values) that moves them
    *               readout(now, values, memory, ready)   the numbers as lines of text
    *               begin(memory, ready), buttons(stage, ready)   optional: what it keeps beside its values; its buttons
+   *               opened(stage)                    optional: called once, when no address says what to show
    *               frozen(values)                   optional: whether the reader may change nothing now
    * @param model  the widget's model: spec with controls, data and alt; values by the controls' names
    */
@@ -48,6 +49,7 @@ export class Stage {
     this.watch();
     const given = valuesInAddress(el, controls);
     if (Object.keys(given).length) this.set(given);
+    else lab.opened?.(this);
   }
 
   /** Listen until the lab is taken off the page. */

@@ -10,5 +10,6 @@ import latentCodes from "./latent_codes.js";
 import * as predict from "./predict.js";
 import regression from "./regression.js";
 import wrongLoss from "./wrong_loss.js";
+import yourDigit from "./your_digit.js";
 
-export const labs = { derivation, elbo, kl, kl_map: klMap, gradient, gradient_race: gradientRace, latent_codes: latentCodes, predict_choice: predict.choice, predict_place: predict.place, predict_curve: predict.curve, regression, wrong_loss: wrongLoss };
+export const labs = { derivation, elbo, kl, kl_map: klMap, gradient, gradient_race: gradientRace, latent_codes: latentCodes, predict_choice: predict.choice, predict_place: predict.place, predict_curve: predict.curve, regression, wrong_loss: wrongLoss, your_digit: yourDigit };

@@ -2,18 +2,7 @@
 
 import { fixed } from "../engine/elements.js";
 import { unpacked } from "../engine/maths.js";
-
-const sigmoid = (x) => 1 / (1 + Math.exp(-x));
-
-/** h @ kernel + bias, in the precision of Python's own decoder. */
-function affine(h, kernel, bias) {
-  const out = Float64Array.from(bias);
-  const width = out.length;
-  for (let i = 0; i < h.length; i++) for (let j = 0; j < width; j++) out[j] += h[i] * kernel[i * width + j];
-  return out;
-}
-
-const decode = ([w3, b3, w4, b4], z) => affine(affine(z, w3, b3).map(Math.tanh), w4, b4).map(sigmoid);
+import { networks } from "./small_vae.js";
 
 /** The training image most like an image: its place in the list, and how far it is. */
 function nearestOf(image, images) {
@@ -31,7 +20,7 @@ export default {
     const models = data.models.map((model) => {
       const codes = unpacked(model.codes);
       const xs = codes.filter((_, i) => i % 2 === 0);
-      return { ...model, xs, ys: codes.filter((_, i) => i % 2 === 1), decoder: model.decoder.map(unpacked) };
+      return { ...model, xs, ys: codes.filter((_, i) => i % 2 === 1), decode: networks(model.decoder).decode };
     });
     const images = Float64Array.from(unpacked(data.images), (grey) => grey / data.levels);
     return { ...data, models, images, labels: unpacked(data.labels) };
@@ -39,9 +28,9 @@ export default {
 
   numbers({ models, images, labels }, { z1, z2 }) {
     const now = { z: [], image: [], nearest: [], label: [], distance: [] };
-    for (const { mean, std, decoder } of models) {
+    for (const { mean, std, decode } of models) {
       const z = [mean[0] + std[0] * z1, mean[1] + std[1] * z2];
-      const image = decode(decoder, z);
+      const image = decode(z);
       const [nearest, distance] = nearestOf(image, images);
       const found = { z, image: Array.from(image), nearest, label: labels[nearest], distance };
       for (const [name, value] of Object.entries(found)) now[name].push(value);

@@ -3,7 +3,7 @@
 import "./latent_pad.css";
 import "./draw_digit.css";
 import { keepKeys, namedTimers } from "../engine/elements.js";
-import { imageOf, SIDE } from "../engine/strokes.js";
+import { imageOf, keepDrawing, keptDrawing, SIDE, strokesOf, textOf } from "../engine/strokes.js";
 import { copied, network, sigmoid } from "./network.js";
 import {
   addButton, addLegend, coordinates, element, followTheme, lazySaver, pixelRatio, PLANE, planeCanvas, planeGround, reachFor, showPixels,
@@ -247,6 +247,7 @@ function render({ model, el }) {
     if (frame) cancelAnimationFrame(frame);
     draw(); // the last points must not wait for a frame that a new stroke may take
     pen = null;
+    keepDrawing(textOf(model.get("strokes")));
     schedule();
   };
   on(surface, "pointerdown", (event) => {
@@ -279,6 +280,9 @@ function render({ model, el }) {
     [encode, decode] = [null, null];
     status.textContent = `The networks cannot run: ${error.message}.`;
   }
+  // What the reader drew in another lesson takes the place of an example.
+  const kept = strokesOf(keptDrawing());
+  if (kept.length && !model.get("strokes").length) act(kept, imageOf(kept, spec.radius));
   schedule();
 
   return () => {
