@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from breaking import claims_of, replaced
 
-from vaelib.theory import autoencoders, gaussian
+from vaelib.theory import autoencoders
 from vaelib.theory.autoencoders import Autoencoder, QFit, VariationalAutoencoder
 
 pytestmark = pytest.mark.slow
