@@ -154,7 +154,7 @@ BROKEN_CODE = [
 
 PARAMETERS = {"num_draws": 300, "num_splits": 8, "num_steps": 2000}
 # Cells that the others do without: pictures, the random splits, and the training with minibatches.
-FIGURES = ("fig, ax = plt.subplots(figsize=(7", "fig, ax = plt.subplots(figsize=(8")
+FIGURES = ("fig, ax = plt.subplots(figsize=(7", "fig, ax = plt.subplots(figsize=(8", "of_sure = np.concatenate")
 SPLITS, BATCHES = ("for _ in range(num_splits)",), ("def train_in_minibatches",)
 
 
