@@ -140,7 +140,7 @@ BROKEN_CODE = [
     ("factor=1.0", "factor=num / 10", OF_TEN),
     ("factor=num / 10", "factor=20 / num", TIGHTENS),
     ("factor=num / 10", "factor=1.0", SHRINKS),
-    ("factor=1.0", "factor=num / 5", NEAR_ZERO),
+    ("factor=num / 10", "factor=0.5", NEAR_ZERO),
     ("((p > 0.5) == came)", "((p > [[0.9], [0.5]]) == came)", RIGHT),
     ("factor=1.0", "factor=num / 5", SURE),
     ("    N / B * part.mean(axis=0),\n", "    part.mean(axis=0),\n", SCALED),
