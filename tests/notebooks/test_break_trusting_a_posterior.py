@@ -152,7 +152,7 @@ BROKEN_CODE = [
     ("nearest < 0.3].mean(), distance[nearest > 1]", "nearest > 1].mean(), distance[nearest < 0.3]", FAR),
 ]  # fmt: skip
 
-PARAMETERS = {"num_draws": 300, "num_splits": 8, "num_steps": 2000}
+PARAMETERS = {"num_draws": 300, "num_splits": 20, "num_steps": 2000}
 # Cells that the others do without: pictures, the random splits, and the training with minibatches.
 FIGURES = ("fig, ax = plt.subplots(figsize=(7", "fig, ax = plt.subplots(figsize=(8", "of_sure = np.concatenate")
 SPLITS, BATCHES = ("for _ in range(num_splits)",), ("def train_in_minibatches",)
