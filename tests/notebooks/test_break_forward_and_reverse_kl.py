@@ -7,7 +7,7 @@ import pytest
 from breaking import ClaimError, claims_of, replaced, run_until
 
 from vaelib.theory import divergences, gaussian
-from vaelib.widgets import kl_lab
+from vaelib.widgets import kl_lab, your_digit_lab
 
 pytestmark = pytest.mark.slow
 
@@ -16,6 +16,7 @@ QUESTION = "last = np.flatnonzero("  # a question, whose answer what is broken m
 # Slow cells, by a piece of their code, and what the claims begin with that need them.
 SLOW = {
     "brute_forward, forward_map": ("valleys", "no point", "three valleys", "the deepest", "brute force"),
+    "YourDigitLab(": ("of each of the ten images", "and leaves the smaller gap"),
     "def centre_and_side": ("brute force", "the branches", "the best fit", "the middle", "it gets", "a fit on one"),
 }
 
@@ -273,6 +274,14 @@ BROKEN = {
     "the ellipse's axes exchanged": (
         code("minor, major = np.sqrt(", "major, minor = np.sqrt("),
         ["it bulges out, and falls short of the tips", "and leaves the tips outside"],
+    ),
+    "the lab's two fits exchanged": (
+        code('for k in ("reverse", "forward")', 'for k in ("forward", "reverse")'),
+        ["of each of the ten images the reverse fit is the smaller ellipse"],
+    ),
+    "the reverse fit left at its start": (
+        function(your_digit_lab, "reverse_fit", lambda f: lambda xs, ys, log_p, mean, var: (mean, 2 * var)),
+        ["and leaves the smaller gap to log p(x), smaller than the encoder's too"],
     ),
     "answer 1: weights that differ": (
         code("Mixture([0.5, 0.5], [-7.0", "Mixture([0.6, 0.4], [-7.0"),
