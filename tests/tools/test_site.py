@@ -255,8 +255,10 @@ def test_a_committed_notebook_of_the_course(course):
     written = [o for c in content.cells if c.cell_type == "code" for o in c.outputs]
     claims = collect_evidence(content)["claims"]
     text = (site / "02_elbo.html").read_text("utf-8")
-    # Each stands twice: below its cell, and by section at the end.
-    assert len(claims) > 10 and text.count('<li class="held">') == 2 * len(claims)
+    # Each stands below its cell, and those before the summary once more in it, by section.
+    end = next(i for i, cell in enumerate(content.cells) if "vaelib.summary()" in cell.source)
+    summed = collect_evidence(nbformat.v4.new_notebook(cells=content.cells[:end]))["claims"]
+    assert 10 < len(summed) < len(claims) and text.count('<li class="held">') == len(claims) + len(summed)
     pictures = [o for o in written if "image/png" in o.get("data", {})]
     assert len([src for src in page.all("img", "src") if src.startswith("figures/")]) >= len(pictures) > 3
     tags = [
@@ -399,8 +401,9 @@ def test_a_page_says_what_it_is_whatever_it_quotes(course):
 
 
 def test_cells_that_only_check_are_folded_and_lessons_that_run_elsewhere_linked(course, monkeypatch):
-    folded = code("claim(1)", claim("a", "1 = 1"))
-    folded.metadata["tags"] = ["check"]
+    folded = code("claim_true('a', 1 == 1)", claim("a", "1 = 1"))
+    question = code("ask(1)", shown({"text/plain": "1"}))
+    question.metadata["jupyter"] = {"source_hidden": True}
     answer = code("claim(4)", claim("d", ""))
     answer.metadata["tags"] = ["answer"]
     end = shown({"text/html": Summary(())._repr_html_()})
@@ -408,6 +411,7 @@ def test_cells_that_only_check_are_folded_and_lessons_that_run_elsewhere_linked(
         "01_a",
         new_markdown_cell("# 01\n\n## First"),
         folded,
+        question,
         code("claim(2)", claim("b", ""), claim("c", "")),
         new_markdown_cell("## Second"),
         answer,
@@ -418,7 +422,8 @@ def test_cells_that_only_check_are_folded_and_lessons_that_run_elsewhere_linked(
     monkeypatch.setattr(build, "REPOSITORY", "https://github.com/someone/course")
     build_site(course.sources(), course.folder / "site", images=course.folder / "images", lite=course.folder / "lite")
     text = (course.folder / "site" / "01_a.html").read_text("utf-8")
-    assert text.count('<details class="check"><summary>the check</summary><div class="code">') == 1
+    for title in ("the check", "the code"):
+        assert text.count(f'<details class="check"><summary>{title}</summary><div class="code">') == 1
     whole = re.search(
         r'<details class="check cell"><summary>the answer, computed</summary>.*?</details>', text, re.DOTALL
     )

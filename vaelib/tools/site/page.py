@@ -76,7 +76,8 @@ def render_page(source: Source, names: Collection[str]) -> Page:
             parts.append(f'<section class="text">\n{text}\n</section>')
         elif cell.cell_type == "code" and cell.source.strip():
             moves_elsewhere = source.executed is None and is_stripped_widget(cell)
-            parts.append(_code_cell(cell, outputs.render(cell, moves_elsewhere), i in checks or is_folded(cell)))
+            folded = "the check" if i in checks else "the code" if is_folded(cell) else None
+            parts.append(_code_cell(cell, outputs.render(cell, moves_elsewhere), folded))
     page.body = "\n".join(parts)
     widgets = outputs.widgets
     page.widgets, page.first_widget, page.has_labs = widgets.as_json(), widgets.first(), widgets.has_labs
@@ -84,14 +85,15 @@ def render_page(source: Source, names: Collection[str]) -> Page:
     return page
 
 
-def _code_cell(cell: NotebookNode, outputs: str, folded: bool) -> str:
+def _code_cell(cell: NotebookNode, outputs: str, folded: str | None) -> str:
+    """A cell's code, under this title where it is folded, and what it shows."""
     code = highlight(cell.source, PythonLexer(), HtmlFormatter(cssclass="code"))
     code = re.sub(r"(<pre><span></span>)(.*)\n(</pre>)", lambda m: m[1] + lines(m[2]) + m[3], code, flags=re.DOTALL)
     shown = f'<div class="output">\n{outputs}\n</div>\n' if outputs else ""
     if is_answer(cell):
         return f'<details class="check cell"><summary>the answer, computed</summary>\n{code}{shown}</details>'
     if folded:
-        code = f'<details class="check"><summary>the check</summary>{code}</details>'
+        code = f'<details class="check"><summary>{folded}</summary>{code}</details>'
     return f'<div class="cell">\n{code}{shown}</div>'
 
 
