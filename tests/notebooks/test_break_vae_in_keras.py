@@ -49,6 +49,11 @@ SOURCES = {
         "(rng.random(x.shape) < x**2)",
         "(6) the mean over black-and-white draws",
     ),
+    "σ for σ² in the KL": (
+        "ops.exp(log_var) - 1 - log_var",
+        "ops.exp(0.5 * log_var) - 1 - log_var",
+        "(7) is the mean of log q − log p",
+    ),
     "a KL without its half": (
         "return 0.5 * ops.sum(",
         "return ops.sum(",
