@@ -25,7 +25,7 @@ expect.set_options(timeout=120_000)  # a busy machine may take its time
 
 ROOT = Path(__file__).parents[2]
 # A run that takes seconds: what is trained does not matter here.
-SMALL = {"epochs": 2, "num_seeds": 2, "hidden_units": 20}
+SMALL = {"epochs": 2, "num_seeds": 2, "hidden_units": 20, "drawn_epochs": 5}
 # XLA takes seconds to compile each of the lesson's models, and a minute on a busy machine.
 WITHOUT_XLA = "from vaelib.training import compilation\ncompilation.xla_is_faster = lambda model: False"
 # What JupyterLab would fetch from the network, what it would draw late, and what it would ask.
@@ -341,7 +341,7 @@ def test_notebook_08_from_end_to_end(open_notebook):
     pad.scroll_into_view_if_needed()
     image, sliders = pad.locator(".image").first, pad.get_by_role("slider")
     assert image.bounding_box()["width"] >= 200
-    for name in ("pose", "humour"):
+    for name in ("pose", "across"):
         slider, before = pad.get_by_label(name, exact=True), pixels(image)
         slider.focus()
         page.keyboard.press("Home")

