@@ -55,7 +55,7 @@ def load(name="mnist", folder=FOLDER):
         ValueError: there is no such network.
     """
     folder = pathlib.Path(folder)
-    known = sorted(path.stem for path in folder.glob("*.json"))
+    known = sorted(path.stem for path in folder.glob("*.npz"))
     if name not in known:
         raise ValueError(f"name must be one of {known}; received {name!r}.")
     record = json.loads((folder / f"{name}.json").read_text("utf-8"))

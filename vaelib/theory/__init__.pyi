@@ -5,6 +5,7 @@ from . import gaussian as gaussian
 from . import gradients as gradients
 from . import inference as inference
 from . import mcmc as mcmc
+from . import plane as plane
 from . import quadrature as quadrature
 from . import regression as regression
 from . import toy_models as toy_models

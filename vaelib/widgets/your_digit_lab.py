@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+from scipy.special import logsumexp
 
 from vaelib.teaching.palette import CLASS_COLOURS, COLOURS
 from vaelib.theory.autoencoders import VariationalAutoencoder
@@ -19,6 +20,7 @@ VIEWS = ("code", "bound", "posterior")
 COARSE = np.linspace(-6, 6, 151)
 FINE, REACH = 41, 5.0
 NARROWEST = 0.05  # of the finer grid's standard deviations
+SAME = 1e-9  # nats: one of the other images may be this one
 NODES = 8  # of the quadrature, per dimension
 # One meaning per colour, as in the lessons.
 Q, POSTERIOR, ELBO, GAP, FORWARD = (COLOURS[name] for name in ("blue", "green", "sky", "vermillion", "orange"))
@@ -55,6 +57,7 @@ class YourDigitLab(Lab):
         if labels.shape != (len(x),) or not np.isin(labels, np.arange(10)).all():
             raise ValueError(f"labels must be {len(x)} whole numbers from 0 to 9; received {labels!r}.")
         self.vae, self.view, self.labels = vae, view, labels
+        self._coarse = None  # the decoder over the coarse grid, once it is asked for
         digits = np.unique(labels)
         self.examples = {f"a {digit}": x[np.flatnonzero(labels == digit)[0]] for digit in digits}
         self.codes, self.others = vae.encode(x), np.sort(vae.log_evidence(x)) if view == "bound" else np.zeros(0)
@@ -98,17 +101,19 @@ class YourDigitLab(Lab):
         return {}
 
     def _bound(self, x, mu, log_var):
-        log_evidence, elbo = float(self.vae.log_evidence(x[None])[0]), float(self.vae.elbo(x, mu, log_var))
-        below = int(np.searchsorted(self.others, log_evidence))
+        coarse, elbo = self._log_joint_on_coarse_grid(x), float(self.vae.elbo(x, mu, log_var))
+        log_evidence = float(logsumexp(coarse)) + 2 * np.log(COARSE[1] - COARSE[0])
+        below = int(np.searchsorted(self.others, log_evidence - SAME))
         return {"log_evidence": log_evidence, "elbo": elbo, "gap": log_evidence - elbo, "below": below}
 
     def _posterior(self, x, mu, log_var):
-        mean, var = forward_fit(COARSE, COARSE, self._log_joint(x, COARSE, COARSE))
+        coarse = self._log_joint_on_coarse_grid(x)
+        mean, var = forward_fit(COARSE, COARSE, coarse)
         width = np.maximum(np.sqrt(var), NARROWEST)
         xs, ys = (np.linspace(m - REACH * w, m + REACH * w, FINE) for m, w in zip(mean, width, strict=True))
         log_p = self._log_joint(x, xs, ys)
         best_mean, best_var = reverse_fit(xs, ys, log_p, mean, width**2)
-        log_evidence = float(self.vae.log_evidence(x[None])[0])
+        log_evidence = float(logsumexp(coarse)) + 2 * np.log(COARSE[1] - COARSE[0])
         gaps = [
             log_evidence - float(self.vae.elbo(x, m, v))
             for m, v in ((mu, log_var), (mean, np.log(var)), (best_mean, np.log(best_var)))
@@ -122,10 +127,18 @@ class YourDigitLab(Lab):
             "density": density / density.max(),
         }
 
+    def _log_joint_on_coarse_grid(self, x):
+        """log p(x, z), shape (151, 151); log p(x|z) is linear in x, so the decoder runs once for all images."""
+        if self._coarse is None:
+            z = _points(COARSE, COARSE)
+            logits = self.vae.logits(z)
+            self._coarse = logits, self.vae.log_prior(z) - np.logaddexp(0.0, logits).sum(axis=-1)
+        logits, constants = self._coarse
+        return logits @ x + constants
+
     def _log_joint(self, x, xs, ys):
         """log p(x, z) over a grid, shape (len(xs), len(ys))."""
-        z = np.stack(np.meshgrid(xs, ys, indexing="ij"), axis=-1)
-        return self.vae.log_joint(x, z)
+        return self.vae.log_joint(x, _points(xs, ys))
 
     def draw(self, now, values):
         figure, axes = plt.subplots(1, 3, figsize=(9, 3.2), width_ratios=[1, 1, 2.2])
@@ -163,6 +176,10 @@ class YourDigitLab(Lab):
 
 # Where a normal's density has fallen to at 1 and 2 standard deviations, as shares of its peak.
 LEVELS = [float(np.exp(-2)), float(np.exp(-0.5))]
+
+
+def _points(xs, ys):
+    return np.stack(np.meshgrid(xs, ys, indexing="ij"), axis=-1)
 
 
 def _ellipse(ax, centre, radii, **look):

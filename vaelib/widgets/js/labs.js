@@ -14,10 +14,13 @@ function render({ model, el }) {
   return () => stage.close();
 }
 
+const prepared = new WeakMap(); // by spec: what a lab computes once, however often it is asked
+
 /** The numbers of a lab at given values, for comparison with Python's. */
 export function numbers(kind, spec, values) {
   const lab = labs[kind];
-  return lab.numbers(lab.prepare ? lab.prepare(spec.data) : spec.data, values, {});
+  if (!prepared.has(spec)) prepared.set(spec, lab.prepare ? lab.prepare(spec.data) : spec.data);
+  return lab.numbers(prepared.get(spec), values, {});
 }
 
 /** The modules themselves, for tests of what they compute beside their numbers. */

@@ -10,6 +10,7 @@ import { elboOf, evidenceGrid, latentGrid, networks } from "./small_vae.js";
 const SIDE = 8;
 const [FINE, REACH, NARROWEST] = [41, 5, 0.05];
 const LEVELS = [Math.exp(-2), Math.exp(-0.5)];
+const SAME = 1e-9; // nats: one of the other images may be this one
 const CLOSE = 0.015; // points of a stroke lie at least this far apart, in widths of the surface
 const MOST = 2000; // points of a drawing
 
@@ -20,7 +21,7 @@ const views = {
     const step = grid.xs[1] - grid.xs[0];
     const logEvidence = logSumExp(grid.logJoint(x)) + 2 * Math.log(step);
     const { elbo } = elboOf(model, x, mu, logVar, nodes);
-    return { log_evidence: logEvidence, elbo, gap: logEvidence - elbo, below: others.filter((other) => other < logEvidence).length };
+    return { log_evidence: logEvidence, elbo, gap: logEvidence - elbo, below: others.filter((other) => other < logEvidence - SAME).length };
   },
 
   posterior({ model, grid, nodes }, x, mu, logVar) {
