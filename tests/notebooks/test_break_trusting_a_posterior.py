@@ -147,7 +147,7 @@ BROKEN_CODE = [
     ("(-part + its_kl).mean", "(-part + B / N * its_kl).mean", "forgotten: the loss of β = N/B, in other units"),
     ("model.elbo(q.mean, factor * q.factor)", "model.elbo(q.mean, q.factor)", RULE),
     ("return 1 / np.sum(softmax(log_w) ** 2)", "return np.sum(softmax(log_w) ** 2)", FEWER),
-    ("log_ratio = scaled.log_joint(w)", "log_ratio = scaled.log_likelihood(w)", CHOICES),
+    ("int(evidence.argmax())", "int(evidence.argmin())", CHOICES),
     ("np.ones((3, 1)) / np.sqrt(3)", "np.eye(3)[:, :1]", INVISIBLE + "variance 1"),
     ("nearest < 0.3].mean(), distance[nearest > 1]", "nearest > 1].mean(), distance[nearest < 0.3]", FAR),
 ]  # fmt: skip
