@@ -15,6 +15,12 @@ WITHOUT = ("PredictChoice(",)  # a question refuses an answer that is none of it
 WRONG = "digits get wider as z₂ grows, in every column"  # the claim that the lesson lets fail, to show what it says
 
 
+@pytest.fixture(autouse=True)
+def no_tensorflow_yet(monkeypatch):
+    """The lesson claims that TensorFlow is not loaded: another test of this process may have done it."""
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+
+
 def test_the_sound_notebook_makes_its_claims_and_one_that_fails():
     made, failed = claims_of(NOTEBOOK, parameters=QUICK)
     assert len(made) == len(set(made)) >= 25
