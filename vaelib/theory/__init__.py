@@ -3,6 +3,7 @@
 gaussian     log-densities, entropies, closed-form KL divergences
 toy_models   latent-variable models whose log p(x) and p(z|x) are exact
 inference    what one does with them: Monte Carlo ELBO, coordinate ascent, p(x) on a grid
+importance   importance weights: the bound L_k, its gradients and their noise, exact for every k
 divergences  forward and reverse KL of a Gaussian to a target, and their minimisers
 gradients    score-function and pathwise estimators of the gradient of an expectation
 families     reparameterisations beyond the Gaussian

@@ -3,6 +3,7 @@ from . import divergences as divergences
 from . import families as families
 from . import gaussian as gaussian
 from . import gradients as gradients
+from . import importance as importance
 from . import inference as inference
 from . import mcmc as mcmc
 from . import plane as plane
