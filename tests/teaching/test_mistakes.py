@@ -130,10 +130,73 @@ def test_without_noise_in_evaluation_the_code_is_the_mean(make_vae, images):
     np.testing.assert_allclose(*given, rtol=1e-5)
 
 
+def test_three_wrong_likelihoods_are_other_distributions(black_and_white):
+    x, logits = black_and_white[:12], parameters(PIXELS)
+    negative = bernoulli.logpmf(1 - flat(x), sigmoid(logits)).sum(axis=1)
+    np.testing.assert_allclose(mistakes.Inverted((8, 8)).log_prob(x, logits), negative, rtol=1e-5)
+    twice = bernoulli.logpmf(flat(x), sigmoid(sigmoid(logits))).sum(axis=1)
+    np.testing.assert_allclose(mistakes.DoubleSigmoid((8, 8)).log_prob(x, logits), twice, rtol=1e-5)
+    params = parameters(2 * PIXELS)
+    mean, s = sigmoid(params[:, :PIXELS]), np.exp(params[:, PIXELS:].astype(float))
+    wide = norm.logpdf(flat(x), mean, s).sum(axis=1)
+    np.testing.assert_allclose(mistakes.ExpIsSigma((8, 8)).log_prob(x, params), wide, rtol=1e-4)
+
+
+def test_a_decoder_that_ends_in_a_sigmoid(make_vae):
+    decoder, z = make_vae().decoder, parameters(2)
+    np.testing.assert_allclose(mistakes.with_sigmoid(decoder)(z), sigmoid(np.asarray(decoder(z))), rtol=1e-5)
+
+
+def test_the_half_is_forgotten(black_and_white):
+    params, eps = parameters(4), rng.standard_normal((12, 2)).astype("float32")
+    expected = params[:, :2] + np.exp(params[:, 2:]) * eps
+    np.testing.assert_allclose(mistakes.VarianceAsSigma(2).sample(params, eps), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_sign_of_the_log_variance():
+    params = parameters(4)
+    wrong, right = (
+        np.asarray(kl_divergence(kind(2), params, StandardNormal(2)))
+        for kind in (mistakes.SignOfLogVar, vaelib.DiagonalNormal)
+    )
+    np.testing.assert_allclose(wrong - right, params[:, 2:].sum(axis=1), rtol=1e-4, atol=1e-5)
+
+
+def test_stopped_gradients_have_the_right_values_and_none_of_the_gradient():
+    import tensorflow as tf
+
+    params, eps = tf.Variable(parameters(4)), rng.standard_normal((12, 2)).astype("float32")
+    with tf.GradientTape(persistent=True) as tape:
+        stopped, right = (kind(2).sample(params, eps) for kind in (mistakes.StoppedGradient, vaelib.DiagonalNormal))
+    np.testing.assert_array_equal(stopped, right)
+    assert tape.gradient(stopped, params) is None and tape.gradient(right, params) is not None
+
+
+def test_numpys_noise_is_new_at_each_call_and_frozen_in_a_program():
+    import tensorflow as tf
+
+    noise = mistakes.NumpyNoise(3)
+    assert not np.array_equal(noise.noise((5,)), noise.noise((5,)))
+    program = tf.function(lambda: noise.noise((5,)))
+    np.testing.assert_array_equal(program(), program())
+
+
 ALL = {
-    "likelihood": [mistakes.MeanOverPixels, mistakes.SwappedCrossEntropy, mistakes.NoLogTwoPi, mistakes.NoLogVar],
+    "likelihood": [
+        mistakes.MeanOverPixels,
+        mistakes.SwappedCrossEntropy,
+        mistakes.NoLogTwoPi,
+        mistakes.NoLogVar,
+        mistakes.Inverted,
+        mistakes.DoubleSigmoid,
+        mistakes.ExpIsSigma,
+    ],
     "posterior": [
         mistakes.LogVarAsSigma,
+        mistakes.VarianceAsSigma,
+        mistakes.StoppedGradient,
+        mistakes.SignOfLogVar,
+        mistakes.NumpyNoise,
         mistakes.FrozenNoise,
         mistakes.SharedNoise,
         lambda latent_dim: mistakes.FixedBatchNoise(latent_dim, batch_size=20),

@@ -1,4 +1,6 @@
 from . import answers as answers
+from . import bug_hunt as bug_hunt
+from . import bugs as bugs
 from . import claims as claims
 from . import diagnosis as diagnosis
 from . import diagrams as diagrams

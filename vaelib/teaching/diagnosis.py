@@ -1,21 +1,32 @@
-"""Six checks that a VAE computes the loss that it should; they find the mistakes of `vaelib.teaching.mistakes`."""
+"""Checks that a VAE computes the loss that it should; they find the mistakes of `vaelib.teaching.mistakes`.
+
+`check_loss` makes seven on a model as it is, trained or not: each holds a part against its definition. `check_worth`
+holds what a trained model reports against what its networks are worth. `check_learning` lets a fresh model learn two
+images by heart.
+"""
 
 from typing import NamedTuple
 
+import keras
 import numpy as np
 from keras import ops
 
 from vaelib import checks
+from vaelib.teaching.mistakes import cured
 
-TOTAL, SHAPE, NOISE, FRESH, KL, EVALUATION = NAMES = (
+TOTAL, DRAWS, SHAPE, NOISE, FRESH, KL, EVALUATION = NAMES = (
     "the likelihood adds up to 1",
+    "draws, mean and density of the likelihood agree",
     "the sampler takes any batch size",
     "the noise has mean 0 and variance 1",
     "the noise is new at each call and for each example",
     "the KL is the mean of log q − log p",
     "the evaluated loss is minus the ELBO",
 )
+WORTH = "the loss reports what the networks are worth"
+LEARNING = "two images can be learned by heart"
 NUM_ERRORS = 5.0  # a right model fails one check in a few hundred thousand
+NUM_PIXEL_DRAWS = 10_000
 
 
 class Check(NamedTuple):
@@ -62,13 +73,13 @@ def check_loss(vae, x, num_draws=50, seed=0):
         raise ValueError("num_draws must be at least 2, for an error bar; received 1.")
     params = vae.posterior_params(x)
     eps = np.random.default_rng(seed).standard_normal((num_draws, len(x), vae.latent_dim)).astype("float32")
-    made = [_total(vae.likelihood, x), _any_batch_size(vae.posterior, params)]
+    made = [_total(vae.likelihood, x), _moments(vae.likelihood, x), _any_batch_size(vae.posterior, params)]
     try:
         noise = _noise(vae.posterior, params, num_draws)
     except Exception as error:  # each backend has its own
         made += [Check(name, False, f"the sampler failed: {type(error).__name__}") for name in (NOISE, FRESH)]
     else:
-        made += [_standard(noise), _fresh(noise)]
+        made += [_standard(noise), _fresh(noise, _compiled_noise(vae.posterior, params))]
     terms = _terms(vae, x, eps)
     return Diagnosis([*made, _kl(vae, params, eps, terms), _evaluation(vae, x, terms)])
 
@@ -83,12 +94,17 @@ def total_probability(likelihood, x):
     Returns:
         The sum or integral, 1 for a distribution.
     """
+    return float(_two_pixels(likelihood, x)[3].sum())
+
+
+def _two_pixels(likelihood, x):
+    """Return a likelihood of two pixels, its fixed parameters, all images of two pixels, and the weight of each."""
     small = type(likelihood).from_config({**likelihood.get_config(), "event_shape": (2,)})
     values, weights = _support(likelihood, x)
     pairs = np.stack(np.meshgrid(values, values), axis=-1).reshape(-1, 2).astype("float32")
     params = 0.5 * np.random.default_rng(0).standard_normal((1, small.params_size)).astype("float32")
     log_prob = ops.convert_to_numpy(small.log_prob(pairs, np.repeat(params, len(pairs), axis=0)))
-    return float(np.exp(log_prob.astype(float)) @ np.outer(weights, weights).ravel())
+    return small, params, pairs, np.exp(log_prob.astype(float)) * np.outer(weights, weights).ravel()
 
 
 def _support(likelihood, x):
@@ -105,6 +121,23 @@ def _support(likelihood, x):
 def _total(likelihood, x):
     total = total_probability(likelihood, x)
     return Check(TOTAL, bool(abs(total - 1) < 1e-3), f"{total:.4g} over all images of two pixels")
+
+
+def _moments(likelihood, x):
+    """Compare three roads to a pixel's mean, and two to its variance: the density, draws, and `mean`."""
+    small, params, pairs, mass = _two_pixels(likelihood, x)
+    mass = mass / mass.sum()
+    mean = mass @ pairs
+    squares = (pairs - mean) ** 2
+    error = np.sqrt(np.stack([mass @ squares, mass @ squares**2 - (mass @ squares) ** 2]).clip(1e-12) / NUM_PIXEL_DRAWS)
+    draws = ops.convert_to_numpy(small.sample(np.repeat(params, NUM_PIXEL_DRAWS, axis=0))).astype(float)
+    drawn = np.stack([draws.mean(axis=0), ((draws - mean) ** 2).mean(axis=0)])
+    off = np.abs(drawn - [mean, mass @ squares]) > NUM_ERRORS * error
+    stated = ops.convert_to_numpy(small.mean(params))[0].astype(float)
+    passed = not off.any() and bool(np.abs(stated - mean).max() < 1e-3)
+    detail = f"mean {mean[0]:.3f} by the density, {drawn[0, 0]:.3f} by draws, {stated[0]:.3f} by mean()"
+    deviations = np.sqrt([(mass @ squares)[0], drawn[1, 0]])
+    return Check(DRAWS, passed, f"{detail}; standard deviation {deviations[0]:.3f} and {deviations[1]:.3f}")
 
 
 def _any_batch_size(posterior, params):
@@ -134,7 +167,25 @@ def _standard(noise):
     return Check(NOISE, not (mean_off or square_off), f"mean {mean:.3f}, mean square {square:.3f}")
 
 
-def _fresh(noise):
+def _compiled_noise(posterior, params):
+    """Return four calls of the sampler in one compiled program, as in `fit`, each of shape (n, latent_dim)."""
+    inputs = keras.Input(params.shape[1:])
+    sampler = keras.Model(inputs, _Sampler(posterior)(inputs))
+    return [sampler.predict(params, batch_size=len(params), verbose=0) for _ in range(4)]
+
+
+class _Sampler(keras.layers.Layer):
+    def __init__(self, posterior):
+        super().__init__()
+        self.posterior = posterior
+
+    def call(self, params):
+        return self.posterior.sample(params)
+
+
+def _fresh(noise, compiled):
+    if np.array_equal(compiled[0], compiled[-1]):
+        return Check(FRESH, False, "a compiled program draws the same numbers at each call")
     noise = noise / max(np.sqrt(np.mean(noise**2)), 1e-12)  # small noise, too, must be new
     error = noise[0].size ** -0.5
     calls, calls_off = _off((noise[1:] * noise[:-1]).mean(axis=(1, 2)), 0.0, error)
@@ -179,3 +230,51 @@ def _evaluation(vae, x, terms):
         return Check(EVALUATION, False, f"{detail}; each evaluation gives the same number: no noise")
     noise = np.hypot(reported.std(ddof=1), defined.std(ddof=1)) / np.sqrt(len(defined))
     return Check(EVALUATION, bool(abs(reported.mean() - defined.mean()) <= NUM_ERRORS * noise), detail)
+
+
+def check_worth(vae, x, likelihood=None, num_evaluations=10):
+    """Hold what a model's own loss says of x against what its networks are worth in right parts.
+
+    Args:
+        vae: a trained and compiled model.
+        x: held-out images, shape (n, *data_shape).
+        likelihood: as for `vaelib.teaching.mistakes.cured`.
+        num_evaluations: how often both are computed, each time with new noise.
+
+    Returns:
+        A Check; a right model passes, up to the noise of sampling z.
+    """
+    right = cured(vae, likelihood)
+    reported = np.array(
+        [vae.evaluate(x, batch_size=100, verbose=0, return_dict=True)["loss"] for _ in range(num_evaluations)]
+    )
+    worth = np.array([-right.elbo(x, num_samples=1).mean() for _ in range(num_evaluations)])
+    error = np.hypot(reported.std(ddof=1), worth.std(ddof=1)) / np.sqrt(num_evaluations)
+    gap = worth.mean() - reported.mean()
+    passed = bool(abs(gap) <= NUM_ERRORS * error)  # not finite: not passed
+    return Check(WORTH, passed, f"it reports {reported.mean():.2f} nats, they are worth {worth.mean():.2f}")
+
+
+def check_learning(vae, pair, num_steps=300, learning_rate=0.01):
+    """Let a fresh model learn two images by heart, and look whether it can tell them apart.
+
+    Args:
+        vae: an untrained model; this trains it.
+        pair: two different images, shape (2, *data_shape).
+        num_steps: training steps on batches of 100, half of them of each image.
+        learning_rate: of Adam.
+
+    Returns:
+        A Check; it passes where the copies miss by less than half of what the average of the two images would miss.
+    """
+    pair = vae.likelihood.check(pair)
+    vae.compile(keras.optimizers.Adam(learning_rate), jit_compile=False)
+    try:
+        batches = (np.repeat(pair, 50, axis=0) for _ in range(num_steps))
+        vae.fit(batches, steps_per_epoch=num_steps, verbose=0)
+    except Exception as error:  # each backend has its own
+        return Check(LEARNING, False, f"it failed: {type(error).__name__}")
+    missed = np.abs(vae.reconstruct(pair) - pair).mean()
+    average = np.abs(pair - pair.mean(axis=0)).mean()
+    passed = bool(missed < 0.5 * average)
+    return Check(LEARNING, passed, f"a pixel of the copies is off by {missed:.3f}, of the average by {average:.3f}")

@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from vaelib import checks
-from vaelib.model.distributions import LOG_2PI, as_shape, register_kl
+from vaelib.model.distributions import LOG_2PI, as_shape, log_prob_diagonal, register_kl
 from vaelib.model.likelihoods import Bernoulli, Normal
 from vaelib.model.objectives import ELBO
 from vaelib.model.posteriors import DiagonalNormal
@@ -49,6 +49,49 @@ class SwappedCrossEntropy(Bernoulli):
 
 
 @register
+class Inverted(Bernoulli):
+    """WRONG: the likelihood of the image's negative, as when ink and paper changed places while the data were loaded.
+
+    It adds up to 1, and it is of the right size: the decoder learns negatives.
+    """
+
+    def log_prob(self, value, params=None):
+        return super().log_prob(1 - ops.convert_to_tensor(value), params)
+
+
+@register
+class DoubleSigmoid(Bernoulli):
+    """WRONG: the loss takes probabilities for logits, so that the pixels it scores are never surer than 73 to 27.
+
+    It adds up to 1. `mean` and `sample` show the probabilities themselves.
+    """
+
+    def log_prob(self, value, params=None):
+        return super().log_prob(value, ops.sigmoid(self.checked(params)))
+
+
+def with_sigmoid(decoder):
+    """WRONG, in the network: a decoder that ends in a sigmoid, for a likelihood that takes its output for logits.
+
+    Args:
+        decoder: a keras.Model, built.
+
+    Returns:
+        A keras.Model whose outputs lie between 0 and 1: every part agrees that no pixel is darker than one half.
+    """
+    return keras.Sequential([keras.Input(decoder.input_shape[1:]), decoder, keras.layers.Activation("sigmoid")])
+
+
+@register
+class ExpIsSigma(Normal):
+    """WRONG: the loss reads exp(log_var), the variance, as the standard deviation. It integrates to 1 all the same."""
+
+    def log_prob(self, value, params=None):
+        mean, log_var = self.split(params)
+        return log_prob_diagonal(self.flat(value, "x"), mean, 2 * log_var)
+
+
+@register
 class NoLogTwoPi(Normal):
     """WRONG, mildly: the constant log(2 pi) / 2 of each pixel is dropped from the log-density."""
 
@@ -75,6 +118,44 @@ class LogVarAsSigma(DiagonalNormal):
     def sample(self, params=None, noise=None, num=()):
         mu, log_var = self.split(params)
         return self.shaped(mu + log_var * self.flat(self.noise_for(params, noise, num), "noise"))
+
+
+@register
+class VarianceAsSigma(DiagonalNormal):
+    """WRONG: the one half is forgotten: the sampler takes the variance exp(log_var) for the standard deviation."""
+
+    def sample(self, params=None, noise=None, num=()):
+        mu, log_var = self.split(params)
+        return self.shaped(mu + ops.exp(log_var) * self.flat(self.noise_for(params, noise, num), "noise"))
+
+
+@register
+class StoppedGradient(DiagonalNormal):
+    """WRONG: no gradient passes the draw, as when z is made by NumPy and comes back as a number.
+
+    Every value is right. The encoder learns from the KL alone.
+    """
+
+    def sample(self, params=None, noise=None, num=()):
+        return ops.stop_gradient(super().sample(params, noise, num))
+
+
+@register
+class SignOfLogVar(DiagonalNormal):
+    """WRONG, in its KL: plus log sigma^2 where minus belongs. The less noise, the lower the loss, without end."""
+
+
+@register
+class NumpyNoise(DiagonalNormal):
+    """WRONG: the noise comes from NumPy, which a compiled program calls once, while it is made.
+
+    Called step by step it is new each time; in `fit` and `evaluate` it is the same for ever.
+    """
+
+    def noise(self, num=()):
+        shape = [size if isinstance(size, int) else 1 for size in as_shape(num)]  # a size may be unknown in a program
+        eps = np.random.standard_normal((*shape, *self.event_shape))  # noqa: NPY002 - the mistake itself
+        return ops.broadcast_to(eps.astype("float32"), (*as_shape(num), *self.event_shape))
 
 
 @register
@@ -120,8 +201,22 @@ class FixedBatchNoise(DiagonalNormal):
 
 
 # Their KL is the right one: a closed form belongs to exactly one class, and each of these must ask for it.
-for _kind in (LogVarAsSigma, FrozenNoise, SharedNoise, FixedBatchNoise):
+for _kind in (
+    LogVarAsSigma,
+    VarianceAsSigma,
+    StoppedGradient,
+    NumpyNoise,
+    FrozenNoise,
+    SharedNoise,
+    FixedBatchNoise,
+):
     register_kl(_kind, StandardNormal)(kl_diagonal_standard)
+
+
+@register_kl(SignOfLogVar, StandardNormal)
+def _kl_with_a_wrong_sign(q, q_params, p, p_params=None):
+    mu, log_var = q.split(q_params)
+    return 0.5 * ops.sum(ops.square(mu) + ops.exp(log_var) - 1.0 + log_var, axis=-1)
 
 
 class WrongKL(ELBO):

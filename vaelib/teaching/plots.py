@@ -40,10 +40,10 @@ def use_style():
 
 
 def show_image(image, ax=None, title=None):
-    """Draw one grey image.
+    """Draw one image, grey or in colour.
 
     Args:
-        image: array of shape (height, width) or (height, width, 1), pixels in [0, 1].
+        image: array of shape (height, width), optionally with a last axis of 1 or 3 channels, pixels in [0, 1].
         ax: the Axes to draw in; a new one by default.
         title: a short text above the image.
 
@@ -53,7 +53,7 @@ def show_image(image, ax=None, title=None):
     Raises:
         ValueError: image has another shape.
     """
-    image = _two_dimensional(image)
+    image = _one_image(image)
     ax = ax or plt.subplots()[1]
     ax.imshow(image, vmin=0, vmax=1, cmap="gray")
     ax.set_axis_off()
@@ -253,8 +253,11 @@ def manifold(decode, per_side=15, coverage=0.98, ax=None):
     return ax
 
 
-def _two_dimensional(image):
+def _one_image(image):
     image = np.asarray(image)
-    if image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,)):
-        raise ValueError(f"image must have shape (height, width) or (height, width, 1); received {image.shape}.")
-    return image.reshape(image.shape[:2])
+    if image.ndim not in (2, 3) or image.shape[2:] not in ((), (1,), (3,)):
+        raise ValueError(
+            "image must have shape (height, width), optionally with a last axis of 1 or 3 channels; "
+            f"received {image.shape}."
+        )
+    return image[..., 0] if image.shape[2:] == (1,) else image
