@@ -17,8 +17,10 @@ from .model import evaluation as evaluation
 from .model.distributions import Distribution as Distribution
 from .model.distributions import kl_divergence as kl_divergence
 from .model.distributions import register_kl as register_kl
+from .model.flows import CouplingFlow as CouplingFlow
+from .model.flows import Flow as Flow
+from .model.flows import InverseAutoregressiveFlow as InverseAutoregressiveFlow
 from .model.flows import PlanarFlow as PlanarFlow
-from .model.flows import Transformed as Transformed
 from .model.likelihoods import Bernoulli as Bernoulli
 from .model.likelihoods import ContinuousBernoulli as ContinuousBernoulli
 from .model.likelihoods import IsotropicNormal as IsotropicNormal
@@ -38,6 +40,7 @@ from .model.posteriors import ImplicitPosterior as ImplicitPosterior
 from .model.priors import MixturePrior as MixturePrior
 from .model.priors import StandardNormal as StandardNormal
 from .model.priors import VampPrior as VampPrior
+from .model.transformed import Transformed as Transformed
 from .model.vae import VAE as VAE
 from .model.vae import load as load
 from .teaching import diagnosis as diagnosis

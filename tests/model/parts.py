@@ -9,10 +9,11 @@ import numpy as np
 
 import vaelib.model
 from vaelib.model.distributions import Distribution
-from vaelib.model.flows import PlanarFlow, Transformed
+from vaelib.model.flows import CouplingFlow, InverseAutoregressiveFlow, PlanarFlow
 from vaelib.model.objectives import IWAE, AdversarialELBO, Objective
 from vaelib.model.posteriors import DiagonalNormal, ImplicitPosterior
 from vaelib.model.priors import StandardNormal
+from vaelib.model.transformed import Transformed
 
 
 def registered(kind):
@@ -40,6 +41,12 @@ DISTRIBUTIONS_MADE_BY_HAND = {
     Transformed: {
         "Transformed(DiagonalNormal)": lambda shape: Transformed(DiagonalNormal(shape), [PlanarFlow(), PlanarFlow()]),
         "Transformed(StandardNormal)": lambda shape: Transformed(StandardNormal(shape), [PlanarFlow(), PlanarFlow()]),
+        "autoregressive posterior": lambda shape: Transformed(
+            DiagonalNormal(shape), [InverseAutoregressiveFlow((3,), context_size=2, seed=0)]
+        ),
+        "coupling prior": lambda shape: Transformed(
+            StandardNormal(shape), [CouplingFlow((3,), seed=0), CouplingFlow((3,), reverse=True, seed=1)]
+        ),
     },
 }
 OBJECTIVES_MADE_BY_HAND = {

@@ -41,7 +41,9 @@ def parameters(d, batch, scale=0.5, seed=0):
 def test_every_kind_of_part_is_found():
     assert {"DiagonalNormal", "FullNormal", "Transformed(DiagonalNormal)", "ImplicitPosterior"} <= set(POSTERIORS)
     assert {"Bernoulli", "ContinuousBernoulli", "Normal", "IsotropicNormal"} <= set(LIKELIHOODS)
-    assert {"StandardNormal", "MixturePrior", "VampPrior", "Transformed(StandardNormal)"} == set(PRIORS)
+    assert {"StandardNormal", "MixturePrior", "VampPrior", "Transformed(StandardNormal)", "coupling prior"} == set(
+        PRIORS
+    )
     assert set(DISTRIBUTIONS) - set(DENSITIES) == {"ImplicitPosterior"}
 
 

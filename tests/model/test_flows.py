@@ -1,18 +1,13 @@
-"""Planar flows: invertible whatever the parameters, with the change of volume that their Jacobian has."""
+"""Flows: invertible whatever the parameters, with the change of volume that their Jacobian has."""
 
-import keras
 import numpy as np
 import pytest
 from gradients import assert_gradients_are_differences, double_precision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
-from scipy import stats
 
-from vaelib.model.flows import PlanarFlow, Transformed
-from vaelib.model.likelihoods import Bernoulli
-from vaelib.model.posteriors import DiagonalNormal, ImplicitPosterior
-from vaelib.model.priors import StandardNormal
+from vaelib.model.flows import CouplingFlow, Flow, InverseAutoregressiveFlow, PlanarFlow
 
 numpy = ops.convert_to_numpy
 
@@ -36,7 +31,7 @@ def steepness(params):
     return (1 + u) * (1 + w)
 
 
-# One map ------------------------------------------------------------------------------------------------------------
+# Planar maps ---------------------------------------------------------------------------------------------------------
 
 any_case = given(n=st.integers(1, 3), size=st.sampled_from([1, 5, 100]), seed=st.integers(0, 10**6))
 
@@ -114,109 +109,124 @@ def test_gradients_through_a_map_are_those_of_differences(doubles, direction):
     assert_gradients_are_differences(weighted, rng.normal(size=(6, 2)), params)
 
 
-# A chain of maps ----------------------------------------------------------------------------------------------------
+# Maps with a network of their own ------------------------------------------------------------------------------------
+
+AFFINE = [CouplingFlow, InverseAutoregressiveFlow]
 
 
-def chain(base, length=2, **options):
-    return Transformed(base, [PlanarFlow() for _ in range(length)], **options)
+def affine(kind, n, hidden_units=(5,), context_size=3, scale=0.7, **options):
+    """Make a flow whose weights are random: a new one is the identity."""
+    flow = kind(hidden_units, context_size, seed=0, **options)
+    flow.build((None, n))
+    rng = np.random.default_rng(1)
+    for variable in flow.trainable_variables:
+        variable.assign(scale * rng.normal(size=variable.shape))
+    return flow
 
 
-@pytest.mark.parametrize("params", [[2.0, 3.0, 0.5], [-3.0, 1.0, 0.0], [-0.4, 8.0, 4.0]], ids=str)
-def test_a_density_on_the_line_integrates_to_one(doubles, params):
-    prior = chain(StandardNormal(1))
-    prior.flow_params.assign([*params, 0.5, -1.0, 0.2])
-    z = np.linspace(-16, 16, 100_001)
-    density = np.exp(numpy(prior.log_prob(z[:, None])))
-    assert np.trapezoid(density, z) == pytest.approx(1, abs=1e-6)
-    assert np.abs(density - stats.norm.pdf(z)).max() > 0.1
+def jacobian(function, z, step=1e-5):
+    ends = [[function(z + sign * step * e) for e in np.eye(len(z))] for sign in (1, -1)]
+    return np.stack((np.array(ends[0]) - np.array(ends[1])) / (2 * step), axis=-1)
 
 
-def test_without_the_constraint_the_kl_of_a_fold_would_be_negative():
-    """Three points meet in one where a map folds; each counted alone, log q is too small, and so is its mean."""
-    eps, n = np.random.default_rng(0).normal(size=20_000), 20_000
-    u, w = -1.0, 5.0
-    z, slope = eps + u * np.tanh(w * eps), 1 + u * w / np.cosh(w * eps) ** 2
-    folded = stats.norm.logpdf(eps) - np.log(np.abs(slope)) - stats.norm.logpdf(z)
-    assert folded.mean() + 5 * folded.std() / np.sqrt(n) < -0.2
-    # The same u and w, as the flow takes them.
-    q, prior = chain(StandardNormal(1), 1), StandardNormal(1)
-    q.flow_params.assign([u, w, 0.0])
-    z, log_q = q.sample_and_log_prob(noise=eps[:, None])
-    kl = numpy(log_q - prior.log_prob(z))
-    assert kl.mean() - 5 * kl.std() / np.sqrt(n) > 0
+@pytest.mark.parametrize("kind", AFFINE)
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("hidden_units", [(), (5,), (7, 4)], ids=str)
+def test_the_jacobian_is_triangular_and_its_determinant_is_the_one_given(doubles, kind, hidden_units, reverse):
+    n, rng = 5, np.random.default_rng(2)
+    flow, context = affine(kind, n, hidden_units, reverse=reverse), rng.normal(size=3)
+    for z in rng.normal(size=(3, n)):
+        y, log_det = flow.forward(ops.convert_to_tensor(z), ops.convert_to_tensor(context))
+        found = jacobian(lambda z: numpy(flow.forward(ops.convert_to_tensor(z), context)[0]), z)
+        assert np.linalg.slogdet(found)[1] == pytest.approx(float(log_det), abs=1e-8)
+        in_order = found[::-1, ::-1] if reverse else found
+        assert np.abs(np.triu(in_order, 1)).max() < 1e-9
+        groups = flow.groups(n)
+        below = groups[:, None] > groups
+        assert np.all((np.abs(in_order) > 1e-6)[below])  # every later group depends on every earlier one
+        again, its_log_det = flow.inverse(y, context)
+        np.testing.assert_allclose(numpy(again), z, atol=1e-12)
+        assert float(its_log_det) == pytest.approx(float(log_det), abs=1e-12)
 
 
-def test_a_samples_log_density_is_that_of_its_value_and_so_are_the_gradients(doubles):
-    """One way pushes forward, the other pulls back."""
+@pytest.mark.parametrize("kind", AFFINE)
+def test_a_new_one_is_the_identity_and_learns_from_its_first_step(kind):
+    flow, z = kind((4,), seed=0), np.random.default_rng(0).normal(size=(6, 4)).astype("float32")
+    flow.build((None, 4))
+    y, log_det = flow.forward(ops.convert_to_tensor(z), None)
+    np.testing.assert_array_equal(numpy(y), z)
+    np.testing.assert_array_equal(numpy(log_det), np.zeros(6))
+    flow.trainable_variables[-2].assign(np.ones(flow.trainable_variables[-2].shape))  # the last kernel
+    assert np.any(numpy(flow.forward(ops.convert_to_tensor(z), None)[0]) != z)
+
+
+@pytest.mark.parametrize("kind", AFFINE)
+def test_each_example_has_the_map_of_its_own_context(kind):
     rng = np.random.default_rng(3)
-    q, eps = chain(DiagonalNormal(2), 3), rng.normal(size=(4, 2))
-    params = rng.normal(size=(4, q.params_size))
-    z, log_q = q.sample_and_log_prob(params, eps)
-    np.testing.assert_allclose(numpy(q.log_prob(z, params)), numpy(log_q), atol=1e-6)
-    assert_gradients_are_differences(lambda params: q.sample_and_log_prob(params, eps)[1], params)
-    assert_gradients_are_differences(q.log_prob, numpy(z), params)
+    flow, z, context = affine(kind, 4), rng.normal(size=(7, 6, 4)), rng.normal(size=(6, 3))
+    z, context = z.astype("float32"), context.astype("float32")
+    y, log_det = flow.forward(ops.convert_to_tensor(z), ops.convert_to_tensor(context))
+    assert y.shape == (7, 6, 4) and log_det.shape == (7, 6)
+    for i in range(6):
+        alone, its = flow.forward(ops.convert_to_tensor(z[:, i]), ops.convert_to_tensor(context[i]))
+        np.testing.assert_allclose(numpy(y)[:, i], numpy(alone), rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(numpy(log_det)[:, i], numpy(its), rtol=1e-5, atol=1e-5)
+    assert np.abs(numpy(y[:, 0] - flow.forward(z[:, 0], context[1])[0])).max() > 0.01
 
 
-def test_an_encoder_gives_each_example_a_map_of_its_own():
-    q = chain(DiagonalNormal(2))
-    assert q.params_size == 4 + 2 * 5 and not q.trainable_variables and q.reparameterized
-    params = np.random.default_rng(4).normal(size=(3, 14)).astype("float32")
-    z = numpy(q.sample(params, np.zeros((3, 2), "float32")))
-    for row, code in zip(params, z, strict=True):
-        first, _ = moved("forward", row[:2], row[4:9])
-        np.testing.assert_allclose(code, moved("forward", first, row[9:])[0], rtol=1e-4, atol=1e-5)
+@pytest.mark.parametrize("kind", AFFINE)
+def test_no_weights_overflow(kind):
+    flow = affine(kind, 4, scale=1e4)
+    z = np.random.default_rng(4).normal(size=(50, 4)).astype("float32")
+    y, log_det = flow.forward(ops.convert_to_tensor(z), np.ones(3, "float32"))
+    assert np.isfinite(numpy(y)).all() and np.abs(numpy(log_det)).max() <= 3 * 3 + 1e-5
 
 
-def test_over_a_prior_the_maps_are_weights():
-    one, same = chain(StandardNormal(3), seed=1), chain(StandardNormal(3), seed=1)
-    assert one.params_size == 0 and [tuple(v.shape) for v in one.trainable_variables] == [(14,)]
-    np.testing.assert_array_equal(numpy(one.flow_params.value), numpy(same.flow_params.value))
-    assert np.all(
-        numpy(one.flow_params.value) != 0
-    )  # at zero every gradient is zero, and the maps would stay the identity
+@pytest.mark.parametrize("kind", AFFINE)
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+def test_gradients_through_a_network_are_those_of_differences(doubles, kind, direction):
+    rng, flow = np.random.default_rng(5), affine(kind, 3)
+    coefficients = rng.normal(size=(6, 4))
+
+    def weighted(points, context):
+        points, log_det = getattr(flow, direction)(points, context)
+        return ops.sum(points * coefficients[:, :3]) + ops.sum(log_det * coefficients[:, 3])
+
+    assert_gradients_are_differences(weighted, rng.normal(size=(6, 3)), rng.normal(size=(6, 3)))
 
 
-def test_the_mean_is_that_of_samples_and_the_same_at_each_call():
-    q = chain(DiagonalNormal(2), num_mean_draws=2_000)
-    params = np.random.default_rng(5).normal(size=(3, 14)).astype("float32")
-    mean, samples = numpy(q.mean(params)), numpy(q.sample(params, num=2_000))
-    np.testing.assert_array_equal(mean, numpy(q.mean(params)))
-    assert np.all(np.abs(mean - samples.mean(axis=0)) < 5 * samples.std(axis=0) * np.sqrt(2 / 2_000))
+# What is refused -----------------------------------------------------------------------------------------------------
 
 
-def test_a_posterior_and_a_prior_with_flows_train_together(make_vae, images, without_xla):
-    vae = make_vae(posterior=lambda n: chain(DiagonalNormal(n)), prior=lambda n: chain(StandardNormal(n), seed=0))
-    eps = np.random.default_rng(0).normal(size=(60, 2)).astype("float32")
-    before, loss = [numpy(v.value) for v in vae.trainable_variables], float(vae.compute_loss(x=images, noise=eps))
-    vae.compile(keras.optimizers.Adam(0.01))
-    vae.fit(images, epochs=3, batch_size=10, verbose=0)
-    after = [numpy(v.value) for v in vae.trainable_variables]
-    assert all(np.any(old != new) for old, new in zip(before, after, strict=True))
-    columns = np.any(before[2] != after[2], axis=0)  # of the encoder, those that make the flows' numbers too
-    assert columns.shape == (14,) and columns.all()
-    assert float(vae.compute_loss(x=images, noise=eps)) < loss
-    # Neither has a closed form: both bounds come from log q of the sample, and keep their order.
-    assert vae.elbo(images[:20], 50).mean() < vae.log_evidence(images[:20], 50).mean()
+class Fold(Flow):
+    """A map without an inverse."""
 
+    def params_size(self, num_values):
+        return 0
 
-# What is refused ----------------------------------------------------------------------------------------------------
-
-
-def implicit():
-    params, noise = keras.Input((2,)), keras.Input((3,))
-    joined = keras.layers.Concatenate()([params, noise])
-    return ImplicitPosterior(keras.Model([params, noise], keras.layers.Dense(2)(joined)))
+    def forward(self, z, params):
+        return ops.abs(z), ops.zeros(z.shape[:-1])
 
 
 @pytest.mark.parametrize(
-    "make, message",
+    "what, error, message",
     [
-        (lambda: Transformed(StandardNormal(2), []), r"flows must hold at least one flow, for example \[PlanarFlow"),
-        (lambda: chain(implicit()), "base must have a density over real numbers; ImplicitPosterior has none"),
-        (lambda: chain(Bernoulli(2)), "base must have a density over real numbers; Bernoulli has none"),
-        (lambda: chain(StandardNormal(2), num_mean_draws=0), "num_mean_draws must be a whole number of at least 1"),
+        (
+            lambda: CouplingFlow().build((None, 1)),
+            ValueError,
+            "CouplingFlow .* at least 2; received 1.* PlanarFlow",
+        ),
+        (lambda: CouplingFlow((0,)), ValueError, r"hidden_units\[0\] must be a whole number of at least 1"),
+        (lambda: InverseAutoregressiveFlow(context_size=-1), ValueError, "context_size must be a whole number"),
+        (
+            lambda: Fold().inverse(np.ones((1, 2)), None),
+            NotImplementedError,
+            "Fold has no inverse.*sample_and_log",
+        ),
+        (lambda: Flow().forward(np.ones((1, 2)), None), NotImplementedError, "Flow must give forward"),
+        (lambda: Flow().params_size(2), NotImplementedError, "Flow must give params_size"),
     ],
 )
-def test_what_cannot_be_a_chain_is_refused_by_name(make, message):
-    with pytest.raises(ValueError, match=message):
-        make()
+def test_what_cannot_be_is_refused_by_name(what, error, message):
+    with pytest.raises(error, match=message):
+        what()

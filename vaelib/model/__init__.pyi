@@ -6,4 +6,5 @@ from . import networks as networks
 from . import objectives as objectives
 from . import posteriors as posteriors
 from . import priors as priors
+from . import transformed as transformed
 from . import vae as vae

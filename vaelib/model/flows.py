@@ -1,22 +1,56 @@
-"""Normalising flows: a simple distribution, pushed through invertible maps whose change of volume is known."""
+"""Flows: invertible maps whose change of volume is known. `Transformed` pushes a distribution through them."""
 
-import copy
 import math
 
 import keras
+import numpy as np
 from keras import ops
 
 from vaelib import checks
-from vaelib.model.distributions import Distribution
 
 # Where w . u starts: softplus(a + SHIFT) - 1 is zero at a = 0, so that a flow of zeros is the identity.
 SHIFT = math.log(math.e - 1)
 MARGIN = 1e-3  # how far w . u stays above -1: nearer, the rounding of float32 would fold the map
 BISECTIONS = 30  # each halves an interval that float32 cannot resolve further
+MOST_LOG_SCALE = 3.0  # a step of CouplingFlow and the like stretches a value by at most e^3: no overflow
+
+
+class Flow(keras.layers.Layer):
+    """A map from n numbers to n numbers, with the logarithm of its change of volume.
+
+    `Transformed` builds it for its number of values, and hands in its parameters: an encoder's, or its own.
+    """
+
+    def params_size(self, num_values: int) -> int:
+        """Return how many parameters the map takes."""
+        raise NotImplementedError(f"{type(self).__name__} must give params_size.")
+
+    def forward(self, z, params):
+        """Push z forward.
+
+        Args:
+            z: tensor of shape (..., n).
+            params: tensor of shape (..., params_size); it broadcasts against z.
+
+        Returns:
+            f(z), shape (..., n), and log |det df/dz|, shape (...).
+        """
+        raise NotImplementedError(f"{type(self).__name__} must give forward.")
+
+    def inverse(self, y, params):
+        """Pull y back; arguments as for `forward`.
+
+        Returns:
+            z with f(z) = y, shape (..., n), and log |det df/dz| at z, shape (...).
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} has no inverse, so the density of a given value is unknown. Ask "
+            "sample_and_log_prob, which knows the density of what it draws: the ELBO and log_evidence need no more."
+        )
 
 
 @keras.saving.register_keras_serializable(package="vaelib")
-class PlanarFlow(keras.layers.Layer):
+class PlanarFlow(Flow):
     """The map f(z) = z + u tanh(w . z + b), which bends space along one direction.
 
     It has no weights: u, w and b are its parameters, which `Transformed` hands in, an encoder's or its own. u is
@@ -30,28 +64,17 @@ class PlanarFlow(keras.layers.Layer):
         return 2 * num_values + 1
 
     def forward(self, z, params):
-        """Push z forward.
-
-        Args:
-            z: tensor of shape (..., n).
-            params: tensor of shape (..., 2 n + 1): u, w, b; it broadcasts against z.
-
-        Returns:
-            f(z), shape (..., n), and log |det df/dz|, shape (...).
-        """
+        """Push z forward; params of shape (..., 2 n + 1) are u, w, b."""
         u, w, b, slope = self._split(params, z)
         height = ops.tanh(_dot(w, z) + b)
         return z + u * height[..., None], _log_det(slope, height)
 
     def inverse(self, y, params):
-        """Pull y back; arguments as for `forward`.
+        """Pull y back.
 
         f moves z along u alone, so one number is unknown: a = w . z solves a + (w . u) tanh(a + b) = w . y, whose left
         side rises. Bisection finds it; one Newton step from there, whose derivative counts, makes the result
         differentiable in y and in the parameters (by the implicit function theorem).
-
-        Returns:
-            z with f(z) = y, shape (..., n), and log |det df/dz| at z, shape (...).
         """
         u, w, b, slope = self._split(params, y)
         target = _dot(w, y)
@@ -95,98 +118,125 @@ def _halve(_, state):
     return ops.where(above, low, middle), ops.where(above, middle, high), slope, target, b
 
 
-@keras.saving.register_keras_serializable(package="vaelib")
-class Transformed(Distribution):
-    """A base distribution pushed through a chain of flows: a posterior, or a prior.
+class AffineFlow(Flow):
+    """The values stand in groups, and each is scaled and shifted by amounts that the groups before it determine.
 
-    Over a base that reads a network's output, as a DiagonalNormal does, the flows read it too, behind the base's part:
-    then the map differs from example to example. Over a base without parameters, as StandardNormal, the flows' numbers
-    are weights of this part and train with the networks.
-    Source: Rezende and Mohamed 2015, equations 6 and 7.
+    The amounts come from a small tanh network with masked weights of its own. The first group stays as it is, so a
+    chain of such flows takes turns with the order (`reverse=True`). A new flow is the identity.
 
     Args:
-        base: the Distribution to start from.
-        flows: list of flows, for example [PlanarFlow(), PlanarFlow()], applied in this order.
-        num_mean_draws: how many fixed draws `mean` averages over: a flow has no closed form for it.
+        hidden_units: widths of the network's hidden layers; none at all makes it linear.
+        context_size: how many numbers of the encoder the network reads as well, so that the map differs from example
+            to example; 0 for one map for all.
+        reverse: take the values in reverse order.
         seed: seed of the first weights.
 
     Raises:
-        ValueError: flows is empty, or the base has no density.
+        ValueError: hidden_units or context_size is no such number; built for fewer than two values.
+    Source: Germain et al. 2015 (the masks); Kingma et al. 2016, section 3 (the encoder's numbers).
     """
 
-    def __init__(self, base, flows, num_mean_draws=500, seed=None, **kwargs):
-        super().__init__(base.event_shape, seed=seed, **kwargs)
-        if not flows:
-            raise ValueError("flows must hold at least one flow, for example [PlanarFlow()]; received none.")
-        if not base.has_density or base.support != "real":
-            raise ValueError(f"base must have a density over real numbers; {type(base).__name__} has none.")
-        self.base, self.flows = base, list(flows)
-        self.num_mean_draws = checks.positive_int("num_mean_draws", num_mean_draws)
-        self.reparameterized = base.reparameterized
-        self._sizes = [flow.params_size(self.num_values) for flow in self.flows]
-        if base.params_size == 0:
-            start = keras.initializers.RandomNormal(stddev=0.1, seed=seed)
-            self.flow_params = self.add_weight(name="flow_params", shape=(sum(self._sizes),), initializer=start)
+    def __init__(self, hidden_units=(32,), context_size=0, reverse=False, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.hidden_units = checks.sizes("hidden_units", hidden_units)
+        self.context_size = context_size and checks.positive_int("context_size", context_size)
+        self.reverse, self.seed = bool(reverse), seed
 
-    @property
-    def params_size(self):
-        """Numbers per example that a network must give: the base's, then the flows'; 0 over a base that needs none."""
-        return self.base.params_size and self.base.params_size + sum(self._sizes)
+    def groups(self, num_values: int) -> np.ndarray:
+        """Return the number of each value's group, from 0, shape (num_values,)."""
+        raise NotImplementedError(f"{type(self).__name__} must give groups.")
 
-    def _split(self, params):
-        """Return the base's parameters and a list of the flows'."""
-        if self.base.params_size == 0:
-            base_params, rest = None, ops.convert_to_tensor(self.flow_params)
-        else:
-            params = self.checked(params)
-            base_params, rest = params[..., : self.base.params_size], params[..., self.base.params_size :]
-        each, start = [], 0
-        for size in self._sizes:
-            each.append(rest[..., start : start + size])
-            start += size
-        return base_params, each
+    def params_size(self, num_values):
+        return self.context_size
 
-    def noise(self, num=()):
-        """Draw the base's noise."""
-        return self.base.noise(num)
+    def build(self, input_shape):
+        n = input_shape[-1]
+        if n < 2:
+            raise ValueError(
+                f"{type(self).__name__} moves some values by others, so it needs at least 2; received {n}. "
+                "On the line, take PlanarFlow."
+            )
+        of_values = self.groups(n)
+        self.num_groups = int(of_values.max()) + 1
+        # A hidden unit of group g sees the values of groups up to g, and what it says moves later groups alone.
+        before, widths = of_values, [*self.hidden_units, 2 * n]
+        self._masks, self._kernels, self._biases = [], [], []
+        for layer, width in enumerate(widths):
+            last = layer == len(widths) - 1
+            after = np.tile(of_values, 2) if last else np.arange(width) % (self.num_groups - 1)
+            mask = before[:, None] < after if last else before[:, None] <= after
+            self._masks.append(mask.astype("float32"))
+            start = "zeros" if last else keras.initializers.GlorotUniform(_next_seed(self.seed, layer))
+            self._kernels.append(self.add_weight(name=f"kernel{layer}", shape=mask.shape, initializer=start))
+            self._biases.append(self.add_weight(name=f"bias{layer}", shape=(width,), initializer="zeros"))
+            before = after
+        self._moved = (np.tile(of_values, 2) > 0).astype("float32")
+        if self.context_size:
+            start = keras.initializers.GlorotUniform(_next_seed(self.seed, len(widths)))
+            shape = (self.context_size, widths[0])
+            self._context_kernel = self.add_weight(name="context", shape=shape, initializer=start)
+        super().build(input_shape)
 
-    def sample_and_log_prob(self, params=None, noise=None, num=()):
-        """Draw from the base and push forward; the log-density follows by the change of variables."""
-        base_params, flow_params = self._split(params)
-        value, log_prob = self.base.sample_and_log_prob(base_params, self.noise_for(params, noise, num))
-        z = self.flat(value)
-        for flow, its_params in zip(self.flows, flow_params, strict=True):
-            z, log_det = flow.forward(z, its_params)
-            log_prob = log_prob - log_det
-        return self.shaped(z), log_prob
+    def _scale_and_shift(self, z, params):
+        """Return the log of each value's scale, and its shift, shapes of z; both are zero in the first group."""
+        h = z
+        for layer, (kernel, mask, bias) in enumerate(zip(self._kernels, self._masks, self._biases, strict=True)):
+            h = ops.dot(h, kernel * ops.cast(mask, kernel.dtype)) + bias
+            if layer == 0 and self.context_size:
+                h = h + ops.dot(params, self._context_kernel)
+            if layer < len(self._kernels) - 1:
+                h = ops.tanh(h)
+        h = h * ops.cast(self._moved, h.dtype)
+        raw, shift = h[..., : z.shape[-1]], h[..., z.shape[-1] :]
+        return MOST_LOG_SCALE * ops.tanh(raw / MOST_LOG_SCALE), shift
 
-    def log_prob(self, value, params=None):
-        """Pull a value back through the flows, and return its log-density in nats; shapes as for every Distribution."""
-        base_params, flow_params = self._split(params)
-        z, change = self.flat(value), 0.0
-        for flow, its_params in zip(reversed(self.flows), reversed(flow_params), strict=True):
-            z, log_det = flow.inverse(z, its_params)
-            change = change + log_det
-        return self.base.log_prob(self.shaped(z), base_params) - change
+    def forward(self, z, params):
+        z = self._in_order(z)
+        log_scale, shift = self._scale_and_shift(z, params)
+        return self._in_order(z * ops.exp(log_scale) + shift), ops.sum(log_scale, axis=-1)
 
-    def mean(self, params=None):
-        """Estimate the mean from fixed draws, the same at each call, shape (*batch, *event_shape)."""
-        base = type(self.base).from_config({**self.base.get_config(), "seed": 0})
-        batch = () if self.params_size == 0 else ops.shape(self.checked(params))[:-1]
-        return ops.mean(self.sample(params, base.noise((self.num_mean_draws, *batch))), axis=0)
+    def inverse(self, y, params):
+        """Pull y back, group by group: the network runs once for each group but the first, and once more."""
+        y = self._in_order(y)
+        z = y
+        for _ in range(self.num_groups - 1):  # each time one more group is right
+            log_scale, shift = self._scale_and_shift(z, params)
+            z = (y - shift) * ops.exp(-log_scale)
+        return self._in_order(z), ops.sum(self._scale_and_shift(z, params)[0], axis=-1)
+
+    def _in_order(self, values):
+        return ops.flip(values, axis=-1) if self.reverse else values
 
     def get_config(self):
-        config = super().get_config()
-        del config["event_shape"]  # the base's
-        parts = {
-            "base": keras.saving.serialize_keras_object(self.base),
-            "flows": [keras.saving.serialize_keras_object(flow) for flow in self.flows],
-        }
-        return {**config, **parts, "num_mean_draws": self.num_mean_draws}
+        mine = {"context_size": self.context_size, "reverse": self.reverse, "seed": self.seed}
+        return {**super().get_config(), "hidden_units": list(self.hidden_units), **mine}
 
-    @classmethod
-    def from_config(cls, config):
-        config = copy.deepcopy(config)
-        base = keras.saving.deserialize_keras_object(config.pop("base"))
-        flows = [keras.saving.deserialize_keras_object(flow) for flow in config.pop("flows")]
-        return cls(base, flows, **config)
+
+@keras.saving.register_keras_serializable(package="vaelib")
+class CouplingFlow(AffineFlow):
+    """The first half of the values scales and shifts the second, and stays: as cheap backwards as forwards.
+
+    A middle one counts as second, so that two in opposite order move every value.
+
+    Arguments as for AffineFlow.
+    Source: Dinh, Sohl-Dickstein and Bengio 2017 (RealNVP), equations 4 to 8.
+    """
+
+    def groups(self, num_values):
+        return (np.arange(num_values) >= num_values // 2).astype(int)
+
+
+@keras.saving.register_keras_serializable(package="vaelib")
+class InverseAutoregressiveFlow(AffineFlow):
+    """Each value is scaled and shifted by those before it: one pass to sample, n to ask for a given value's density.
+
+    Arguments as for AffineFlow.
+    Source: Kingma et al. 2016, equations 8 to 10, with exp(s) for the scale.
+    """
+
+    def groups(self, num_values):
+        return np.arange(num_values)
+
+
+def _next_seed(seed, layer):
+    return None if seed is None else seed + layer
