@@ -1,15 +1,11 @@
 """Notebook 03 claims what it shows: break a formula or the data, and the claim that guards it fails."""
 
-import contextlib
-import hashlib
-import pickle
-
 import numpy as np
 import pytest
-from breaking import claims_of, replaced
+from breaking import claims_of, code, failing, function, training_remembered
 
 from vaelib.theory import autoencoders
-from vaelib.theory.autoencoders import Autoencoder, QFit, VariationalAutoencoder
+from vaelib.theory.autoencoders import QFit, VariationalAutoencoder
 
 pytestmark = pytest.mark.slow
 
@@ -21,36 +17,12 @@ FIGURES = ("figures.show(", "On test images amortisation costs")
 
 
 @pytest.fixture(scope="module")
-def train_once():
-    """Keep what the sound notebook trained, and which claims it made."""
-    kept, fit = {}, Autoencoder.fit
-
-    def remembered(self, x, *args, rng=None, **settings):
-        if rng is None:
-            *args, rng = args
-        state = (self.weights, x, args, sorted(settings.items()), rng.bit_generator.state)
-        key = hashlib.sha256(pickle.dumps(state)).hexdigest()
-        if key not in kept:
-            kept[key] = (fit(self, x, *args, rng=rng, **settings), [w.copy() for w in self.weights])
-        losses, weights = kept[key]
-        self.weights = [w.copy() for w in weights]
-        return losses
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Autoencoder, "fit", remembered)
+def claims_made():
+    """The claims of the sound notebook; what it trained for them is kept for the broken ones."""
+    with training_remembered():
         made, failed = claims_of(NOTEBOOK, without=FIGURES, **FASTER)
         assert not failed
         yield made
-
-
-def function(target, name, change):
-    """One function of vaelib broken: change(original) takes its place."""
-    return lambda: (replaced(target, name, change), {})
-
-
-def code(old, new):
-    """One piece of the notebook's own code broken."""
-    return lambda: (contextlib.nullcontext(), {old: new})
 
 
 def mixed_up(fit_q):
@@ -198,15 +170,13 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_a_broken_formula_is_caught(what, train_once):
-    breaking, guards = BROKEN[what]
-    context, source = breaking()
+@pytest.mark.usefixtures("claims_made")
+def test_a_broken_formula_is_caught(what):
+    broken, guards = BROKEN[what]
     few_steps = any("steps" in guard or "ahead" in guard or "end half" in guard for guard in guards)
-    with context:
-        without = FIGURES if few_steps else (*FIGURES, SEARCHES)
-        _, failed = claims_of(NOTEBOOK, source=source, last=guards[-1], without=without, **FASTER)
-    assert set(guards) <= set(failed)
+    without = FIGURES if few_steps else (*FIGURES, SEARCHES)
+    assert set(guards) <= failing(NOTEBOOK, broken, last=guards[-1], without=without, **FASTER)
 
 
-def test_each_claim_is_guarded(train_once):
-    assert set(train_once) == {claim for _, guards in BROKEN.values() for claim in guards}
+def test_each_claim_is_guarded(claims_made):
+    assert set(claims_made) == {claim for _, guards in BROKEN.values() for claim in guards}

@@ -1,10 +1,8 @@
 """Notebook 02 claims what it shows: break a formula, and the claim that guards it fails."""
 
-import contextlib
-
 import numpy as np
 import pytest
-from breaking import ClaimError, claims_of, replaced, run_until
+from breaking import ClaimError, claims_of, code, failing, function, replaced, run_until, scaled, shifted
 from scipy.special import expit
 
 from vaelib.theory import gaussian, inference
@@ -17,16 +15,6 @@ FASTER = {
     "parameters": {"num_pairs": 100_000, "num_repeats": 100},
     "without": ("figures.show(", "ElboLab(", "PredictPlace("),
 }
-
-
-def function(target, name, change):
-    """One function of vaelib broken: change(original) takes its place."""
-    return lambda: (replaced(target, name, change), {})
-
-
-def code(old, new):
-    """One piece of the notebook's own code broken."""
-    return lambda: (contextlib.nullcontext(), {old: new})
 
 
 def wrong_likelihood(original):
@@ -125,14 +113,6 @@ def sample_of_opposite_bits(original):
         return (rng.random((n, self.data_dim)) > expit(z * self.w + self.b)).astype(float), z
 
     return sample
-
-
-def scaled(factor):
-    return lambda original: lambda *args, **kwargs: factor * original(*args, **kwargs)
-
-
-def shifted(by):
-    return lambda original: lambda *args, **kwargs: by + original(*args, **kwargs)
 
 
 def precision_without_prior(original):
@@ -396,11 +376,8 @@ BROKEN = {
 
 @pytest.mark.parametrize("what", BROKEN)
 def test_a_broken_formula_is_caught(what):
-    breaking, guards = BROKEN[what]
-    context, source = breaking()
-    with context:
-        _, failed = claims_of(NOTEBOOK, source=source, last=guards[-1], **FASTER)
-    assert set(guards) <= set(failed)
+    broken, guards = BROKEN[what]
+    assert set(guards) <= failing(NOTEBOOK, broken, last=guards[-1], **FASTER)
 
 
 def test_unbroken_every_claim_holds_and_each_is_guarded():

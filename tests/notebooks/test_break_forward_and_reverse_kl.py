@@ -1,10 +1,8 @@
 """Notebook 04 claims what it shows: break a formula, and the claim that guards it fails."""
 
-import contextlib
-
 import numpy as np
 import pytest
-from breaking import ClaimError, claims_of, replaced, run_until
+from breaking import ClaimError, claims_of, code, failing, function, needless, replaced, run_until, scaled
 
 from vaelib.theory import divergences, gaussian
 from vaelib.widgets import kl_lab, your_digit_lab
@@ -21,23 +19,8 @@ SLOW = {
 }
 
 
-def function(target, name, change):
-    """A function or a class broken: change(original) takes its place."""
-    return lambda: (replaced(target, name, change), {})
-
-
-def code(old, new):
-    """One piece of the notebook's own code broken."""
-    return lambda: (contextlib.nullcontext(), {old: new})
-
-
 def swapped(kl):
     return lambda one, spread_one, other, spread_other: kl(other, spread_other, one, spread_one)
-
-
-def scaled(factor):
-    """Put factor times the result in place of the result: a wrong sign, a missing ½."""
-    return lambda function: lambda *args, **kwargs: factor * function(*args, **kwargs)
 
 
 def root(kl):
@@ -300,13 +283,9 @@ BROKEN = {
 
 @pytest.mark.parametrize("what", BROKEN)
 def test_a_broken_formula_is_caught(what):
-    breaking, guards = BROKEN[what]
-    context, source = breaking()
-    needed = lambda starts: any(guard.startswith(starts) for guard in guards)  # noqa: E731
-    without = (QUESTION, *(piece for piece, starts in SLOW.items() if not needed(starts)))
-    with context:
-        _, failed = claims_of(NOTEBOOK, source=source, without=without, last=guards[-1])
-    assert set(guards) <= set(failed)
+    broken, guards = BROKEN[what]
+    without = (QUESTION, *needless(SLOW, guards))
+    assert set(guards) <= failing(NOTEBOOK, broken, without=without, last=guards[-1])
 
 
 @pytest.mark.parametrize(

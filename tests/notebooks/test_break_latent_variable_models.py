@@ -1,15 +1,11 @@
 """Notebook 01 proves its formulas only if each claim fails when its formula is broken."""
 
-import hashlib
-import pickle
-
 import numpy as np
 import pytest
-from breaking import claims_of, replaced, run_until
+from breaking import ClaimError, claims_of, replaced, run_until, training_remembered
 
-from vaelib.teaching.claims import ClaimError
 from vaelib.theory import autoencoders, gaussian, inference
-from vaelib.theory.autoencoders import Autoencoder, VariationalAutoencoder
+from vaelib.theory.autoencoders import VariationalAutoencoder
 from vaelib.theory.toy_models import BernoulliLatent, LatentVariableModel, LinearGaussian
 
 pytestmark = pytest.mark.slow
@@ -20,30 +16,16 @@ WITHOUT = ("PredictPlace(",)  # a question refuses a truth that lies off its axi
 
 
 @pytest.fixture(scope="module")
-def train_once():
-    """Keep what the sound notebook trained: a broken one then starts from good networks, and in no time."""
-    kept, fit = {}, Autoencoder.fit
-
-    def remembered(self, x, *args, rng=None, **settings):
-        if rng is None:
-            *args, rng = args
-        state = (type(self).__name__, self.weights, x, args, settings, rng.bit_generator.state)
-        key = hashlib.sha256(pickle.dumps(state)).hexdigest()
-        if key not in kept:
-            kept[key] = (fit(self, x, *args, rng=rng, **settings), [w.copy() for w in self.weights])
-        losses, weights = kept[key]
-        self.weights = [w.copy() for w in weights]
-        return losses
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Autoencoder, "fit", remembered)
+def claims_made():
+    """The claims of the sound notebook; a broken one then starts from its good networks, and in no time."""
+    with training_remembered():
         made, failed = claims_of(NOTEBOOK, parameters=QUICK, without=WITHOUT)
         assert not failed
         yield made
 
 
-def test_the_sound_notebook_makes_its_claims(train_once):
-    assert len(train_once) == len(set(train_once)) >= 45
+def test_the_sound_notebook_makes_its_claims(claims_made):
+    assert len(claims_made) == len(set(claims_made)) >= 45
 
 
 def through_code(self, original, x, out, eps):
@@ -160,7 +142,8 @@ BREAKS = {
 
 
 @pytest.mark.parametrize("broken", BREAKS)
-def test_a_broken_formula_breaks_its_claim(broken, train_once):
+@pytest.mark.usefixtures("claims_made")
+def test_a_broken_formula_breaks_its_claim(broken):
     target, name, change, claim = BREAKS[broken]
     with replaced(target, name, change), pytest.raises(ClaimError):
         run_until(NOTEBOOK, claim, parameters=QUICK, without=WITHOUT)
@@ -228,6 +211,7 @@ SOURCES = {
 
 
 @pytest.mark.parametrize("claim", SOURCES)
-def test_a_broken_cell_breaks_its_claim(claim, train_once):
+@pytest.mark.usefixtures("claims_made")
+def test_a_broken_cell_breaks_its_claim(claim):
     with pytest.raises(ClaimError):
         run_until(NOTEBOOK, claim, parameters=QUICK, without=WITHOUT, source=SOURCES[claim])
