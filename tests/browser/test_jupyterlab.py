@@ -334,7 +334,7 @@ def test_notebook_02_from_end_to_end(open_notebook):
     assert labs.count() == count
 
 
-def test_notebook_04_from_end_to_end(open_notebook):
+def test_notebook_05_from_end_to_end(open_notebook):
     page = open_notebook("05_reparameterisation.ipynb", lesson("05_reparameterisation"))
     run(page)
     assert None not in page.evaluate(COUNTS)
@@ -344,7 +344,7 @@ def test_notebook_04_from_end_to_end(open_notebook):
         move_everything(page, lab)
 
 
-def test_notebook_08_from_end_to_end(open_notebook):
+def test_notebook_09_from_end_to_end(open_notebook):
     notebook = lesson("09_faces", **SMALL)
     notebook.cells.insert(3, nbformat.v4.new_code_cell(WITHOUT_XLA))
     notebook.cells.insert(1, nbformat.v4.new_code_cell(QUIET))
