@@ -77,8 +77,7 @@ def test_noise_is_one_draw_for_all_players_of_a_move_and_fresh_in_each_step(mode
     np.testing.assert_allclose(a, -b, rtol=1e-5)  # the noise enters the two losses with opposite signs
     assert np.abs(a).min() > 1e-3
     seen = []
-    game.compile({"loss": keras.optimizers.SGD(0.0), "critic": keras.optimizers.SGD(1.0)})
-    for steps in (1, 2, 3):
+    for steps in (1, 3):
         game.critic_steps = steps
         game.compile({"loss": keras.optimizers.SGD(0.0), "critic": keras.optimizers.SGD(1.0)})
         game.a.assign(np.zeros(3))
@@ -86,7 +85,7 @@ def test_noise_is_one_draw_for_all_players_of_a_move_and_fresh_in_each_step(mode
         game.fit(x, batch_size=4, verbose=0, blocks=blocks)
         seen.append(values(game)[1])
     # At rate 1 each step puts b at its own draw: the last one, whatever came before.
-    assert len({float(b[0]) for b in seen}) == 3
+    assert len({float(b[0]) for b in seen}) == 2
 
 
 @pytest.mark.skipif(BACKEND == "torch", reason="torch runs the function in every step")
