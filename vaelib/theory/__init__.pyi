@@ -8,5 +8,6 @@ from . import inference as inference
 from . import mcmc as mcmc
 from . import plane as plane
 from . import quadrature as quadrature
+from . import rates as rates
 from . import regression as regression
 from . import toy_models as toy_models
