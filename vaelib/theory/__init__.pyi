@@ -1,4 +1,5 @@
 from . import autoencoders as autoencoders
+from . import disentanglement as disentanglement
 from . import divergences as divergences
 from . import families as families
 from . import gaussian as gaussian
