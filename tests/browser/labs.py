@@ -8,6 +8,7 @@ from sklearn.datasets import load_digits
 from vaelib.teaching.runs import Pair, Run
 from vaelib.theory.autoencoders import Autoencoder, VariationalAutoencoder
 from vaelib.theory.toy_models import BernoulliLatent, LinearGaussian
+from vaelib.widgets.darts_lab import DartsLab
 from vaelib.widgets.derivation_lab import DerivationLab
 from vaelib.widgets.elbo_lab import ElboLab
 from vaelib.widgets.gradient_lab import GradientLab
@@ -69,6 +70,7 @@ def wrong_loss():
 LABS = {
     "kl": KlLab,
     "kl_map": KlMapLab,
+    "darts": DartsLab,
     "derivation": lambda: DerivationLab(LinearGaussian(1.2, 0.5, 0.8), [2.5]),
     "gradient": GradientLab,
     "gradient_race": GradientRace,

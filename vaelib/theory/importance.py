@@ -90,6 +90,7 @@ class WeightLaw:
         log_w: log p(x, z) − log q(z|x) at the nodes, shape (n,).
         log_prob: log of the probability that q gives each node (density times cell), shape (n,).
         z: the nodes, shape (n, latent_dim), where they are wanted later.
+        lowest, step: where the trapezoid rule over log s starts, and how far its places lie apart.
     Attributes:
         log_mean: log E_q[w], which is log p(x).
     Raises:
@@ -97,7 +98,7 @@ class WeightLaw:
     Source: Burda et al. (2016), eq. 8 for L_k; Frullani's integral for log.
     """
 
-    def __init__(self, log_w, log_prob, z=None):
+    def __init__(self, log_w, log_prob, z=None, lowest=LOWEST, step=STEP):
         log_w = np.asarray(log_w, dtype=float)
         if np.any(log_w == -np.inf):
             raise ValueError(
@@ -124,7 +125,7 @@ class WeightLaw:
                 f"log_w must stay within {FURTHEST:,.0f} nats of log p(x) where q has any mass; received {least:,.0f}: "
                 "q is far too wide for this posterior. Take a narrower q, or draws: bound_estimate."
             )
-        self._u = even_grid(LOWEST, BEYOND - least, STEP)
+        self._u = even_grid(lowest, BEYOND - least, step)
         self._du = self._u[1] - self._u[0]
         with np.errstate(over="ignore", divide="ignore"):
             below_one = self._over_places(lambda a: self.log_prob + np.log(-np.expm1(-np.exp(a))))
@@ -159,16 +160,20 @@ class WeightLaw:
         It is q for k = 1 and tends to the true posterior.
         Source: Cremer, Morris and Duvenaud (2017); importance resampling, Rubin (1988).
         """
-        k = checks.positive_int("k", k)
+        return self.log_prob + self.implied_log_ratio(self.log_w, k)
+
+    def implied_log_ratio(self, log_w, k):
+        """By how much resampling from k draws raises log q at places of these log-weights, shape (n,); see above."""
+        k, scaled = checks.positive_int("k", k), checks.real_array("log_w", log_w) - self.log_mean
         rest = self._phi_to(k - 1)
-        share = np.empty(len(self.log_w))
+        share = np.empty(len(scaled))
         for start in range(0, len(share), self._at_once(len(self._u))):
             some = slice(start, start + self._at_once(len(self._u)))
-            a = self._u + self._scaled[some, None]
+            a = self._u + scaled[some, None]
             with np.errstate(over="ignore"):
                 share[some] = np.exp(a - np.exp(a)) @ rest
         with np.errstate(divide="ignore"):
-            return self.log_prob + np.log(k * self._du * share)
+            return np.log(k * self._du * share)
 
     def weighted_mean(self, values, k):
         """E[Σ w̃_i f(z_i)] with w̃_i = w_i / Σ w_j, the self-normalised estimate's mean, for f at the nodes.

@@ -19,6 +19,7 @@ class Slider:
         start: the value at first, and after a reset.
         key: how far an arrow key moves; one step by default.
         hidden: no row of its own below the picture, which has handles for it.
+        counts: the value is the log10 of a whole number, and that number is what the reader sees: see `count`.
 
     Raises:
         ValueError: the numbers do not fit together.
@@ -31,6 +32,7 @@ class Slider:
     start: float
     key: float | None = None
     hidden: bool = False
+    counts: bool = False
 
     def __post_init__(self):
         numbers = (self.low, self.high, self.step, self.start)
@@ -65,6 +67,7 @@ class Slider:
             **numbers,
             "key": self.key or self.step,
             "hidden": self.hidden,
+            **({"counts": True} if self.counts else {}),
         }
 
 
@@ -172,6 +175,11 @@ class Drawing:
     def spec(self, name):
         """Return what the browser needs, as JSON."""
         return {"kind": "drawing", "name": name, "label": self.label, "start": self.start, "hidden": self.hidden}
+
+
+def count(log10):
+    """Return the whole number whose log10 a slider that counts holds, rounded as the browser does."""
+    return math.floor(10.0**log10 + 0.5)
 
 
 def _is_finite(value):

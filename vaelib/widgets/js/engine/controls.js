@@ -16,9 +16,12 @@ export function fitted(control, value) {
   return Math.min(high, Number(snapped.toFixed(decimals(step) + 2)));
 }
 
+/** The whole number whose log10 a slider that counts holds. */
+export const count = (log10) => Math.round(10 ** log10);
+
 /** A value as a reader sees it. */
 export const shown = (control, value) =>
-  control.kind === "slider" ? fixed(value, decimals(control.step)) : control.kind === "toggle" ? (value ? "on" : "off") : value;
+  control.counts ? fixed(count(value), 0) : control.kind === "slider" ? fixed(value, decimals(control.step)) : control.kind === "toggle" ? (value ? "on" : "off") : value;
 
 /** A value from its text in an address. */
 export const parsed = (control, text) =>

@@ -1,5 +1,6 @@
 // Every lab by the name that Python gives it as `kind`.
 
+import darts from "./darts.js";
 import derivation from "./derivation.js";
 import elbo from "./elbo.js";
 import gradient from "./gradient.js";
@@ -12,4 +13,4 @@ import regression from "./regression.js";
 import wrongLoss from "./wrong_loss.js";
 import yourDigit from "./your_digit.js";
 
-export const labs = { derivation, elbo, kl, kl_map: klMap, gradient, gradient_race: gradientRace, latent_codes: latentCodes, predict_choice: predict.choice, predict_place: predict.place, predict_curve: predict.curve, regression, wrong_loss: wrongLoss, your_digit: yourDigit };
+export const labs = { darts, derivation, elbo, kl, kl_map: klMap, gradient, gradient_race: gradientRace, latent_codes: latentCodes, predict_choice: predict.choice, predict_place: predict.place, predict_curve: predict.curve, regression, wrong_loss: wrongLoss, your_digit: yourDigit };
