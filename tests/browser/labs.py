@@ -1,5 +1,6 @@
 """Every lab of the course, small, by name: the tests that hold for all labs run over them."""
 
+import base64
 import functools
 
 import numpy as np
@@ -8,6 +9,7 @@ from sklearn.datasets import load_digits
 from vaelib.teaching.runs import Pair, Run
 from vaelib.theory.autoencoders import Autoencoder, VariationalAutoencoder
 from vaelib.theory.toy_models import BernoulliLatent, LinearGaussian
+from vaelib.widgets.bug_hunt_lab import BugHuntLab
 from vaelib.widgets.darts_lab import DartsLab
 from vaelib.widgets.derivation_lab import DerivationLab
 from vaelib.widgets.elbo_lab import ElboLab
@@ -16,6 +18,8 @@ from vaelib.widgets.gradient_race import GradientRace
 from vaelib.widgets.kl_lab import KlLab
 from vaelib.widgets.kl_map_lab import KlMapLab
 from vaelib.widgets.latent_codes_lab import LatentCodesLab
+from vaelib.widgets.parts_lab import PartsLab
+from vaelib.widgets.png import to_png
 from vaelib.widgets.predict import PredictChoice, PredictCurve, PredictPlace
 from vaelib.widgets.regression_lab import RegressionLab
 from vaelib.widgets.wrong_loss_lab import WrongLossLab
@@ -67,7 +71,23 @@ def wrong_loss():
     )
 
 
+def parts():
+    """Two swaps in each of two sockets, and one on grey pixels against a base of its own."""
+    rng = np.random.default_rng(3)
+    sockets = {"base": "", "one": "q(z|x)", "two": "q(z|x)", "three": "objective", "four": "objective"}
+    sockets |= {"base on grey": "", "five": "p(x|z)"}
+    png = base64.b64encode(to_png(rng.random((4, 32)))).decode()
+    rows = {}
+    for name, socket in sockets.items():
+        elbo = rng.normal(-120, 3, 5)
+        code = [f"part={name}", f"part={name}()"] if socket else ["", ""]
+        rows[name] = {"socket": socket, "code": code, "grey": name in ("base on grey", "five"), "samples": png}
+        rows[name] |= {"elbo": elbo.tolist(), "log_p": (elbo + rng.uniform(3, 6, 5)).tolist(), "weights": 1234}
+    return PartsLab(rows)
+
+
 LABS = {
+    "parts": parts,
     "kl": KlLab,
     "kl_map": KlMapLab,
     "darts": DartsLab,
@@ -80,6 +100,7 @@ LABS = {
     "predict_place": lambda: PredictPlace("How deep?", 0.083, 0.0, 1.0, "smallest gap", because="It is flat."),
     "elbo_linear": lambda: ElboLab(LinearGaussian(1.2, 0.5, 0.8), [2.5]),
     "wrong_loss": wrong_loss,
+    "bug_hunt": BugHuntLab,
     **{f"your_digit_{view}": functools.partial(your_digit, view) for view in ("code", "bound", "posterior")},
     "regression": lambda: RegressionLab(FEATURES, LABELS, ["one", "two"]),
     "elbo_bernoulli": lambda: ElboLab(BernoulliLatent([2.0, 1.0], [-0.5, 0.5]), [1.0, 1.0]),

@@ -16,6 +16,7 @@ from vaelib.mime import LAB_MIME
 from vaelib.teaching import palette
 from vaelib.theory.toy_models import LinearGaussian
 from vaelib.widgets import Menu, Slider, Toggle, bundles, cells, lab
+from vaelib.widgets.controls import Marks
 from vaelib.widgets.elbo_lab import ElboLab
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +62,9 @@ def test_values_that_cannot_be_are_refused_and_nothing_moves(elbo, values, messa
         lambda: Menu("a", []),
         lambda: Menu("a", ["x", "x"]),
         lambda: Menu("a", ["x"], start="y"),
+        lambda: Marks("a", 0, "01"),
+        lambda: Marks("a", 3, "0"),
+        lambda: Marks("a", 3, "00"),
     ],
 )
 def test_controls_that_make_no_sense_are_refused(make):
@@ -73,6 +77,8 @@ def test_controls_know_their_positions():
     assert Slider("a", 0.0, 1.0, 0.1, 0.0).positions(3) == pytest.approx([0.0, 0.5, 1.0])
     assert Menu("a", ["x", "y"]).positions(9) == ["x", "y"]
     assert Toggle("a").positions(9) == [False, True]
+    marks = Marks("a", 5, "xyz").positions(9)
+    assert len(marks) == 9 and marks[0] == "xxxxx" and marks[-1] == "zzzzz" and {len(text) for text in marks} == {5}
 
 
 def test_an_output_holds_the_lab_for_a_page_and_a_still_picture_for_the_rest(elbo):

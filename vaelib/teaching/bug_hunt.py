@@ -18,14 +18,16 @@ COPIES, NEW, CODES = LOOKS = ("its copies of test images", "new images from it",
 # What can be asked, and for how many points. The looks show something; the checks say whether they passed.
 PRICES = {
     **dict.fromkeys(LOOKS, 1),
-    "the likelihood adds up to 1": 2,
-    "draws, mean and density of the likelihood agree": 2,
+    # The parts against their definitions: no training.
+    "the likelihood adds up to 1": 1,
+    "draws, mean and density of the likelihood agree": 1,
     "the sampler takes any batch size": 1,
-    "the noise has mean 0 and variance 1": 2,
-    "the noise is new at each call and for each example": 2,
-    "the KL is the mean of log q − log p": 2,
-    "the evaluated loss is minus the ELBO": 2,
-    "the loss reports what the networks are worth": 3,
+    "the noise has mean 0 and variance 1": 1,
+    "the noise is new at each call and for each example": 1,
+    "the KL is the mean of log q − log p": 1,
+    "the evaluated loss is minus the ELBO": 1,
+    # A trained model, and a training of its own.
+    "the loss reports what the networks are worth": 2,
     "two images can be learned by heart": 3,
 }
 CHECKS = tuple(PRICES)[len(LOOKS) :]
@@ -97,9 +99,13 @@ class Hunt:
         self.accused = {}
 
     def log(self, case):
-        """Return what the training of this case has reported at last, and of its right model, a sentence."""
+        """Return what the case learned from, and what its training and its right model's have reported at last."""
         run, right, _ = self._pair(case)
-        return f"case {case}: {_log(run)}. Right model, same data: {_log(right)}."
+        return f"case {case}, {self.data(case)}: {_log(run)}. Right model, same data: {_log(right)}."
+
+    def data(self, case):
+        """Return what the case learned from: "black and white digits" or "grey digits"."""
+        return "black and white digits" if BY_NAME[self._pair(case)[2]].base == "digits" else "grey digits"
 
     def ask(self, case, question):
         """Return the Answer to a question, one of PRICES; it costs points once.

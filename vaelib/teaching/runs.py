@@ -37,16 +37,3 @@ class Pair(NamedTuple):
     wrong: Run
     right: Run
     notice: str
-
-
-def describe(run):
-    """Say in one line what the loss reports of a run, and what its networks are worth in right parts."""
-    text = (
-        f"the loss reports {_nats(run.reported)} nats, KL {_nats(run.curves['val_kl'][-1])}; the same networks in "
-        f"right parts {_nats(run.nelbo)} nats; {run.active_units} of {run.codes.shape[1]} units active"
-    )
-    return text.replace("-", "−")
-
-
-def _nats(number):
-    return f"{number:,.2f}" if abs(number) < 1e5 else f"{number:.1e}"

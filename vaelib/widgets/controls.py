@@ -177,6 +177,51 @@ class Drawing:
         return {"kind": "drawing", "name": name, "label": self.label, "start": self.start, "hidden": self.hidden}
 
 
+@dataclass(frozen=True)
+class Marks:
+    """One letter for each of several places: what has been chosen at each, kept by the picture itself.
+
+    Args:
+        label: what is marked, in words.
+        length: how many places.
+        letters: the letters that a place can take; at first each has the first one.
+
+    Raises:
+        ValueError: no places, or fewer than two letters.
+    """
+
+    label: str
+    length: int
+    letters: str
+    hidden: bool = True
+
+    def __post_init__(self):
+        if self.length < 1 or len(set(self.letters)) < 2 or len(set(self.letters)) != len(self.letters):
+            raise ValueError(f"marks need a place and two letters, each once; received {self}.")
+
+    @property
+    def start(self):
+        """The first letter everywhere."""
+        return self.letters[0] * self.length
+
+    def check(self, name, value):
+        """Return the value, or raise ValueError."""
+        if not (isinstance(value, str) and len(value) == self.length and set(value) <= set(self.letters)):
+            raise ValueError(f"{name} must be {self.length} letters of {self.letters!r}; received {value!r}.")
+        return value
+
+    def positions(self, num):
+        """Return at most num texts, from the start to the last letter everywhere, the others at random."""
+        rng = np.random.default_rng(0)
+        mixed = ["".join(rng.choice(list(self.letters), self.length)) for _ in range(min(num, 40) - 2)]
+        return [self.start, *mixed, self.letters[-1] * self.length]
+
+    def spec(self, name):
+        """Return what the browser needs, as JSON."""
+        about = {"label": self.label, "length": self.length, "letters": self.letters, "start": self.start}
+        return {"kind": "marks", "name": name, **about, "hidden": self.hidden}
+
+
 def count(log10):
     """Return the whole number whose log10 a slider that counts holds, rounded as the browser does."""
     return math.floor(10.0**log10 + 0.5)

@@ -1,27 +1,19 @@
 """The lab of notebook 10: choose a mistake, and see its curves, images and latent map beside the right ones."""
 
-import io
-
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.ticker import MaxNLocator
-from PIL import Image
 
 from vaelib.teaching.palette import CLASS_COLOURS, COLOURS
-from vaelib.teaching.plots import STYLE, tile
-from vaelib.teaching.runs import describe
+from vaelib.teaching.plots import tile
 from vaelib.widgets.controls import Menu, Slider, Toggle
 from vaelib.widgets.lab import Lab, packed
-from vaelib.widgets.panel import StaticPicture
 
 # One meaning per colour, here and in the notebook.
 WRONG, RIGHT = COLOURS["vermillion"], COLOURS["blue"]
 ROWS = ("test", "its copy", "new")
 CURVES = ("reconstruction", "kl")
 SHOWN_CODES = 600
-WIDTH, SHARPNESS = 800, 1.5  # of a picture on the page, CSS pixels; its pixels for each of them
 ALT = (
     "A model with a mistake and the right one: held-out reconstruction and KL over the epochs; what the loss reports "
     "and what the networks are worth; test images, their copies, new images; codes of test images by class, and the "
@@ -91,21 +83,6 @@ def wrong_beside_right(pair, now, figure=None):
         axes[pictures].set_title(title, color=colour, fontweight="bold")
         _codes(axes[plane], run, reach)
     return figure
-
-
-def picture(pair):
-    """Return the picture of a pair as an ordinary output of a cell, with its numbers as text."""
-    with mpl.rc_context(STYLE):
-        canvas = FigureCanvasAgg(mpl.figure.Figure(figsize=(10, 5.2), dpi=WIDTH / 10 * SHARPNESS))
-        wrong_beside_right(pair, numbers_of(pair), canvas.figure)
-        canvas.draw()
-        pixels = np.array(canvas.buffer_rgba())
-    # A palette: a third of the bytes, and the notebook holds many of these pictures.
-    few = Image.fromarray(pixels).convert("RGB").quantize(64, Image.Quantize.FASTOCTREE, dither=0)
-    stream = io.BytesIO()
-    few.save(stream, "PNG", optimize=True)
-    caption = f"The model with the mistake beside the right one. How to notice: {pair.notice}"
-    return StaticPicture(stream.getvalue(), f"{ALT} {_readout(pair)}", WIDTH, caption)
 
 
 class WrongLossLab(Lab):
@@ -211,10 +188,6 @@ def _padded(values, share=0.06):
     low, high = float(np.min(values)), float(np.max(values))
     margin = share * (high - low) or max(1.0, 0.1 * abs(high))
     return [low - margin, high + margin]
-
-
-def _readout(pair):
-    return f"wrong: {describe(pair.wrong)}\nright: {describe(pair.right)}\nHow to notice: {pair.notice}"
 
 
 def _short(number, place=None):

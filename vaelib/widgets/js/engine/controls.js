@@ -10,18 +10,23 @@ export function fitted(control, value) {
   if (control.kind === "menu") return control.options.includes(value) ? value : undefined;
   if (control.kind === "toggle") return typeof value === "boolean" ? value : undefined;
   if (control.kind === "drawing") return isDrawing(value) ? value : undefined;
+  if (control.kind === "marks") return areMarks(control, value) ? value : undefined;
   if (typeof value !== "number" || !Number.isFinite(value)) return undefined;
   const { low, high, step } = control;
   const snapped = low + Math.round((Math.min(high, Math.max(low, value)) - low) / step) * step;
   return Math.min(high, Number(snapped.toFixed(decimals(step) + 2)));
 }
 
+const areMarks = ({ length, letters }, value) =>
+  typeof value === "string" && value.length === length && [...value].every((letter) => letters.includes(letter));
+
 /** The whole number whose log10 a slider that counts holds. */
 export const count = (log10) => Math.round(10 ** log10);
 
 /** A value as a reader sees it. */
 export const shown = (control, value) =>
-  control.counts ? fixed(count(value), 0) : control.kind === "slider" ? fixed(value, decimals(control.step)) : control.kind === "toggle" ? (value ? "on" : "off") : value;
+  control.counts ? fixed(count(value), 0)
+  : control.kind === "slider" ? fixed(value, decimals(control.step)) : control.kind === "toggle" ? (value ? "on" : "off") : value;
 
 /** A value from its text in an address. */
 export const parsed = (control, text) =>

@@ -1,5 +1,6 @@
 // Every lab by the name that Python gives it as `kind`.
 
+import bugHunt from "./bug_hunt.js";
 import darts from "./darts.js";
 import derivation from "./derivation.js";
 import elbo from "./elbo.js";
@@ -8,9 +9,10 @@ import kl from "./kl.js";
 import klMap from "./kl_map.js";
 import gradientRace from "./gradient_race.js";
 import latentCodes from "./latent_codes.js";
+import parts from "./parts.js";
 import * as predict from "./predict.js";
 import regression from "./regression.js";
 import wrongLoss from "./wrong_loss.js";
 import yourDigit from "./your_digit.js";
 
-export const labs = { darts, derivation, elbo, kl, kl_map: klMap, gradient, gradient_race: gradientRace, latent_codes: latentCodes, predict_choice: predict.choice, predict_place: predict.place, predict_curve: predict.curve, regression, wrong_loss: wrongLoss, your_digit: yourDigit };
+export const labs = { bug_hunt: bugHunt, darts, derivation, elbo, kl, kl_map: klMap, gradient, gradient_race: gradientRace, latent_codes: latentCodes, parts, predict_choice: predict.choice, predict_place: predict.place, predict_curve: predict.curve, regression, wrong_loss: wrongLoss, your_digit: yourDigit };
