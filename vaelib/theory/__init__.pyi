@@ -2,6 +2,7 @@ from . import autoencoders as autoencoders
 from . import disentanglement as disentanglement
 from . import divergences as divergences
 from . import families as families
+from . import flows as flows
 from . import gaussian as gaussian
 from . import gradients as gradients
 from . import importance as importance
