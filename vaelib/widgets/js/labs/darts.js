@@ -1,4 +1,5 @@
-// Lesson 14: k darts of q at the true posterior; the bound climbs to log p(x). vaelib/widgets/darts_lab.py holds the same.
+// Lesson 14: k darts of q at the true posterior; the bound climbs to log p(x). vaelib/widgets/darts_lab.py holds the
+// same.
 
 import { count } from "../engine/controls.js";
 import { fixed } from "../engine/elements.js";
@@ -21,7 +22,8 @@ function lawOf(ready, { posterior, mu, sigma }) {
     const logQ = (at) => logNormal(at, mu, 2 * Math.log(sigma));
     const cell = Math.log(z[1] - z[0]);
     const [lowest, step] = ready.places;
-    const law = weightLaw(z.map((at) => target.logProb(at) - logQ(at)), z.map((at) => logQ(at) + cell), { lowest, step });
+    const logW = z.map((at) => target.logProb(at) - logQ(at));
+    const law = weightLaw(logW, z.map((at) => logQ(at) + cell), { lowest, step });
     ready.kept = { name, law, target, logQ, tau, curve: ready.ks.map((k) => law.bound(k)) };
   }
   return ready.kept;
@@ -56,14 +58,19 @@ export default {
     const [left, right] = stage.plots(
       { ...density, height: 270, alt: "The true posterior and q over z.", title: "drag q: its peak is μ, its flank σ" },
       {
-        ...aside, height: 270, x: [0.85, MOST], xScale: "log", y: [-1, 0.06], xLabel: "k", yLabel: "Lₖ − log p(x), nats", roomLeft: 8,
+        ...aside, height: 270, x: [0.85, MOST], xScale: "log", y: [-1, 0.06], xLabel: "k", roomLeft: 8,
+        yLabel: "Lₖ − log p(x), nats",
         alt: "The bound for each k, climbing to log p(x).", title: "the bound: drag k along the curve",
       },
     );
     const [below, bars] = stage.plots(
-      { ...density, height: 240, alt: "The distribution of one dart kept of k, between q and the posterior.", title: "one dart kept, in proportion to its weight" },
       {
-        ...aside, height: 240, x: [-0.6, 1.6], xTicks: [0, 1], xNames: ["darts thrown", "worth"], y: [0.8, 1200], yScale: "log",
+        ...density, height: 240, alt: "The distribution of one dart kept of k, between q and the posterior.",
+        title: "one dart kept, in proportion to its weight",
+      },
+      {
+        ...aside, height: 240, x: [-0.6, 1.6], xTicks: [0, 1], xNames: ["darts thrown", "worth"],
+        y: [0.8, 1200], yScale: "log",
         alt: "How many darts were thrown, and how many equal ones they are worth.", title: "effective sample size",
       },
     );
@@ -78,7 +85,8 @@ export default {
     const first = right.dots({ colour: "orange", radius: 6, opacity: 1 });
     const [thrown, worth] = [bars.bar({ colour: "grey" }), bars.bar({ colour: "purple" })];
     const peak = left.handle({
-      label: "the peak of q: its mean", colour: "blue", moves: { across: "mu" }, cursor: "ew-resize", drag: (at) => ({ mu: at }),
+      label: "the peak of q: its mean", colour: "blue", moves: { across: "mu" }, cursor: "ew-resize",
+      drag: (at) => ({ mu: at }),
     });
     const flank = left.handle({
       label: "the flank of q: its width", colour: "blue", moves: { across: "sigma" }, cursor: "ew-resize",
@@ -89,8 +97,8 @@ export default {
       drag: (at) => ({ log_k: Math.log10(Math.max(at, 1)) }),
     });
     stage.legend(
-      ["posterior p(z|x)", "green"], ["q(z|x)", "blue"], ["resampled from k darts", "purple", "area"], ["L₁, the ELBO", "orange", "dot"],
-      ["log p(x)", "ink"],
+      ["posterior p(z|x)", "green"], ["q(z|x)", "blue"], ["resampled from k darts", "purple", "area"],
+      ["L₁, the ELBO", "orange", "dot"], ["log p(x)", "ink"],
     );
     return (now, { mu, sigma }) => {
       for (const each of truth) each(x, now.p);
@@ -114,8 +122,10 @@ export default {
   },
 
   readout: (now) => [
-    `k = ${now.k}: Lₖ lies ${fixed(Math.abs(now.bound))} nats below log p(x); the ELBO, k = 1, lies ${fixed(-now.elbo)} below`,
-    `${now.k} darts are worth ${fixed(now.effective_size, 1)}; the resampled dart misses ${fixed(100 * now.missed, 1)} % of the posterior`,
+    `k = ${now.k}: Lₖ lies ${fixed(Math.abs(now.bound))} nats below log p(x); ` +
+      `the ELBO, k = 1, lies ${fixed(-now.elbo)} below`,
+    `${now.k} darts are worth ${fixed(now.effective_size, 1)}; ` +
+      `the resampled dart misses ${fixed(100 * now.missed, 1)} % of the posterior`,
     now.infinite_variance
       ? "q is too narrow, σ² ≤ τ²/2 for peaks of width τ: the weights have infinite variance"
       : "the weights have a finite variance",

@@ -1,4 +1,5 @@
-// WeightLaw of vaelib/theory/importance.py in the browser: the law of log w under q on nodes, and what it says for k draws.
+// WeightLaw of vaelib/theory/importance.py in the browser: the law of log w under q on nodes, and what it says for k
+// draws.
 
 import { linspace, logSumExp } from "../engine/maths.js";
 
