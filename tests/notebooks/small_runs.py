@@ -8,7 +8,7 @@ CHANGED = {
     "04_forward_and_reverse_kl": dict(separation=3.0, weight=0.2, seed=1),
     "05_reparameterisation": dict(seed=1),
     "06_closed_form_kl": dict(num_samples=40_000, seed=1),
-    "07_vae_in_keras": dict(latent_dim=3, hidden_units=50, epochs=2, batch_size=20, learning_rate=2e-3, seed=1),
+    "07_vae_in_keras": dict(latent_dim=3, hidden_units=50, epochs=2, batch_size=200, learning_rate=4e-3, seed=1),
     "08_modular_vae": dict(
         latent_dim=3,
         hidden_units=40,
@@ -17,18 +17,28 @@ CHANGED = {
         epochs=2,
         batch_size=50,
         learning_rate=5e-3,
-        num_seeds=2,
-        num_importance_samples=10,
+        num_evidence=10,
+        num_pca=400,
         pca_steps=1500,
         seed=1,
     ),  # fmt: skip
     "09_faces": dict(latent_dim=3, hidden_units=100, epochs=4, batch_size=60, num_seeds=2, drawn_epochs=20, seed=1),
-    "10_wrong_losses": dict(num_train=1500, hidden_units=40, epochs=3, learning_rate=8e-3, seed=1),
+    "10_wrong_losses": dict(
+        num_train=1500, latent_dim=6, hidden_units=50, epochs=8, learning_rate=8e-3, num_checked=1, seed=1
+    ),
     "11_bayesian_regression": dict(num_cases=30, prior_scale=1.0, num_steps=600, seed=1),
     "12_trusting_a_posterior": dict(
         num_train=60, prior_scale=1.0, num_draws=800, num_splits=10, num_steps=2000, seed=1
     ),
     "13_your_own_images": dict(
-        likelihood="Normal", latent_dim=3, epochs=10, batch_size=25, learning_rate=3e-3, num_pictures=500, seed=1
-    ),
+        likelihood="Normal",
+        latent_dim=3,
+        epochs=10,
+        batch_size=25,
+        learning_rate=3e-3,
+        num_pictures=500,
+        photo_epochs=8,
+        num_seeds=2,
+        seed=1,
+    ),  # fmt: skip
 }
