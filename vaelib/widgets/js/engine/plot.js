@@ -215,12 +215,22 @@ export class Plot {
         data.data[4 * i + 3] = 255;
       }
       pen.putImageData(data, 0, 0);
-      const [left, right] = [this.x(x0), this.x(x1)];
-      const [bottom, top] = [this.y(y0), this.y(y1)];
-      const place = { x: left, y: top, width: right - left, height: bottom - top, href: canvas.toDataURL() };
-      for (const [name, value] of Object.entries(place)) node.setAttribute(name, value);
+      this.putImage(node, canvas.toDataURL(), [x0, x1], [y0, y1]);
     };
     return Object.assign(draw, { node });
+  }
+
+  /** An image that is a file already; draw it with its address, "data:image/png;base64,...", between two corners. */
+  imageFile() {
+    const node = svg(this.marks, "image", { preserveAspectRatio: "none", class: "sharp", "aria-hidden": "true" });
+    return (href, [x0, x1], [y0, y1]) => this.putImage(node, href, [x0, x1], [y0, y1]);
+  }
+
+  putImage(node, href, [x0, x1], [y0, y1]) {
+    const [left, right] = [this.x(x0), this.x(x1)];
+    const [bottom, top] = [this.y(y0), this.y(y1)];
+    const place = { x: left, y: top, width: right - left, height: bottom - top, href };
+    for (const [name, value] of Object.entries(place)) node.setAttribute(name, value);
   }
 
   // ---- What the reader takes hold of
