@@ -56,8 +56,13 @@ def test_show_image_draws_the_pixels_on_the_full_grey_scale(shape):
     drawn = ax.get_images()[0]
     np.testing.assert_array_equal(drawn.get_array(), image.reshape(4, 5))
     assert drawn.get_clim() == (0, 1) and ax.get_title() == "a face"
-    with pytest.raises(ValueError, match=r"image must have shape .* received \(4, 5, 3\)"):
-        plots.show_image(np.zeros((4, 5, 3)))
+    with pytest.raises(ValueError, match=r"image must have shape .* received \(4, 5, 2\)"):
+        plots.show_image(np.zeros((4, 5, 2)))
+
+
+def test_show_image_draws_colours():
+    image = np.linspace(0, 1, 60).reshape(4, 5, 3)
+    np.testing.assert_array_equal(plots.show_image(image).get_images()[0].get_array(), image)
 
 
 def test_show_image_draws_in_the_axes_it_is_given():

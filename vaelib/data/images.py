@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from vaelib import checks
+from vaelib.data import tiles
 from vaelib.data.download import DataError, Source
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pnm")
@@ -15,13 +16,15 @@ GREY = np.array([0.299, 0.587, 0.114], "float32")  # how bright red, green and b
 
 
 class Images(NamedTuple):
-    """Pictures, split for training and testing.
+    """Pictures, split for training, validation and testing.
 
     Attributes:
         x_train, x_test: float32 (n, height, width), or (n, height, width, 3) in colour; pixels in [0, 1].
         train, test: where each picture stood in the source, int64 (n,): use them on labels of your own.
         names: the name of each picture of the source, in its order: the path below the folder, or its number.
         source: where the pictures came from, and what was done to them.
+        x_validation, validation: as x_test and test; empty where validation_share is 0.
+        where: the picture, row and column of each tile, int64 (n, 3), in the order of names; None without tiles.
     """
 
     x_train: np.ndarray
@@ -30,6 +33,9 @@ class Images(NamedTuple):
     test: np.ndarray
     names: tuple[str, ...]
     source: Source
+    x_validation: np.ndarray
+    validation: np.ndarray
+    where: np.ndarray | None = None
 
     @property
     def data_shape(self):
@@ -37,7 +43,10 @@ class Images(NamedTuple):
         return self.x_train.shape[1:]
 
 
-def load_images(source, *, size=None, colour=False, white=None, test_share=0.2, seed=0, at_least=50, name=None):
+def load_images(
+    source, *, size=None, tile=None, colour=False, white=None, test_share=0.2, validation_share=0.0, seed=0,
+    at_least=50, name=None,
+):  # fmt: skip
     """Turn a folder of pictures, or an array of them, into a checked data set.
 
     Pixels end in [0, 1]. Picture files know their own range. An array in [0, 1] stays as it is. An array of integers
@@ -49,12 +58,16 @@ def load_images(source, *, size=None, colour=False, white=None, test_share=0.2, 
             (n, height, width, 1 or 3); or a list of arrays of shape (height, width) or (height, width, 1 or 3).
         size: (height, width), or one number for both: each picture is cut to that shape around its middle, then
             scaled with Pillow. By default pictures stay as they are and must have one size.
+        tile: cut each picture, after that, into squares of so many pixels, without overlap; pictures may then differ in
+            size. Neighbouring tiles are nearly the same, so the parts are made of blocks of tiles, and tiles that touch
+            a block of another part belong to none.
         colour: keep red, green and blue. By default colours become grey.
         white: the value of a white pixel, for arrays in another range than [0, 1] or 0 to 255.
-        test_share: share of the pictures that is kept for testing, above 0 and below 1.
+        test_share: share of the pictures (of the blocks of tiles) that is kept for testing, above 0 and below 1.
+        validation_share: the same for validation, at least 0; together below 1.
         seed: of the split, a whole number of at least 0. None keeps the order and tests on the last pictures: for the
             frames of a video, whose neighbours are nearly the same picture.
-        at_least: how few pictures are too few.
+        at_least: how few pictures (or tiles) are too few.
         name: what to call the data on screen; the folder's name by default.
 
     Returns:
@@ -67,24 +80,52 @@ def load_images(source, *, size=None, colour=False, white=None, test_share=0.2, 
     at_least, size = max(2, checks.positive_int("at_least", at_least)), _checked_size(size)
     if not 0 < test_share < 1:
         raise ValueError(f"test_share must lie above 0 and below 1; received {test_share!r}.")
+    if not 0 <= validation_share < 1 - test_share:
+        raise ValueError(
+            f"validation_share must be at least 0, and below 1 - test_share = {1 - test_share:g}; "
+            f"received {validation_share!r}."
+        )
+    tile = None if tile is None else checks.positive_int("tile", tile)
     if white is not None and not 0 < white < np.inf:
         raise ValueError(f"white must be the value of a white pixel, above 0; received {white!r}.")
     if isinstance(source, str | Path):
-        x, names, done = _from_folder(Path(source).expanduser(), size, colour, at_least)
+        x, names, done = _from_folder(Path(source).expanduser(), size, tile, colour, at_least)
         name, origin = name or Path(source).expanduser().resolve().name, "from a folder"
         if white is not None:
             raise ValueError("white is for arrays: picture files say themselves what white is. Leave it out.")
     else:
-        x, names, done = _from_array(source, size, colour, white, at_least)
+        x, names, done = _from_array(source, size, tile, colour, white, at_least)
         name, origin = name or "your pictures", "from an array"
+    where = None
+    if tile is not None:
+        count, (x, names, where) = len(x), tiles.cut(x, names, tile)
+        done.append(f"{count:,} cut into tiles")
+        _require_enough(len(x), at_least, "tiles")
     if (x == x[0]).all():
         raise DataError(f"All {len(x)} pictures are the same: there is nothing to learn. Check how they were made.")
-    order = np.arange(len(x)) if seed is None else np.random.default_rng(seed).permutation(len(x))
-    cut = len(x) - min(max(1, round(test_share * len(x))), len(x) - 1)
-    train, test = order[:cut], order[cut:]
+    rng = None if seed is None else np.random.default_rng(seed)
+    if where is None:
+        train, validation, test = _split(len(x), validation_share, test_share, rng)
+    else:
+        train, validation, test = tiles.split(where, (validation_share, test_share), rng)
+        if min(len(train), len(test), len(validation) or not validation_share) == 0:
+            raise DataError(
+                f"The {len(x)} tiles make too few blocks to hold some out. Pass a smaller tile, or more pictures."
+            )
+        done.append(f"{len(x) - len(train) - len(validation) - len(test):,} between the parts left out")
     shape = " × ".join(map(str, x.shape[1:3])) + (" in colour" if x.ndim == 4 else "")
-    words = f"{len(train):,} + {len(test):,} images of {shape}"
-    return Images(x[train], x[test], train, test, names, Source(name, "; ".join([origin, *done]), False, words))
+    counts = [len(part) for part in (train, validation, test) if len(part)]
+    words = f"{' + '.join(f'{count:,}' for count in counts)} images of {shape}"
+    origin = Source(name, "; ".join([origin, *done]), False, words)
+    return Images(x[train], x[test], train, test, names, origin, x[validation], validation, where)
+
+
+def _split(count, validation_share, test_share, rng):
+    """Indices for training, validation and testing; where rng is None the last ones are for testing."""
+    order = np.arange(count) if rng is None else rng.permutation(count)
+    cut = count - min(max(1, round(test_share * count)), count - 1)
+    kept = min(max(1, round(validation_share * count)), cut - 1) if validation_share else 0
+    return np.split(order, [cut - kept, cut])
 
 
 def _checked_size(size):
@@ -96,8 +137,8 @@ def _checked_size(size):
     return size if len(size) == 2 else size * 2
 
 
-def _from_folder(folder, size, colour, at_least):
-    """Read every picture below a folder: (float32 array, names, what was done to them)."""
+def _from_folder(folder, size, tile, colour, at_least):
+    """Read every picture below a folder: (float32 array, or a list to cut into tiles; names; what was done to them)."""
     if not folder.is_dir():
         problem = "is a file" if folder.exists() else "does not exist"
         raise DataError(
@@ -111,7 +152,7 @@ def _from_folder(folder, size, colour, at_least):
             f"named {', '.join(SUFFIXES)}."
         )
     names = tuple(path.relative_to(folder).as_posix() for path in pictures)
-    _require_enough(len(pictures), at_least)
+    _require_enough(len(pictures), at_least if tile is None else 1)
     read, broken, done = [], [], set()
     for path, name in zip(pictures, names, strict=True):
         try:
@@ -130,12 +171,15 @@ def _from_folder(folder, size, colour, at_least):
             f"{name} cannot be read as a picture ({type(problem).__name__}); it is cut off, damaged or of another kind"
             f"{f', and so are {len(broken) - 1} more' if len(broken) > 1 else ''}. Replace it, or take it out."
         )
-    _require_one_size([pixels.shape for pixels in read], names)
+    if tile is None:
+        _require_one_size([pixels.shape for pixels in read], names)
     if colour and "colour" not in done:
         raise DataError("colour=True keeps colours, and every picture in the folder is grey. Leave colour out.")
-    x = np.stack(read)
     words = {"grey": "made grey", "size": f"resized to {' × '.join(map(str, size or ()))}"}
-    return x.astype("float32") / np.float32(255), names, [words[note] for note in words if note in done]
+    done = [words[note] for note in words if note in done]
+    if tile is not None:
+        return [pixels.astype("float32") / np.float32(255) for pixels in read], names, done
+    return np.stack(read).astype("float32") / np.float32(255), names, done
 
 
 def _hidden(path):
@@ -164,15 +208,15 @@ def _read(path, size, colour):
     return np.asarray(picture), notes
 
 
-def _from_array(source, size, colour, white, at_least):
+def _from_array(source, size, tile, colour, white, at_least):
     """Check and scale an array, or a list of arrays of possibly different sizes: as `_from_folder`."""
     pictures = [np.asarray(picture) for picture in source] if isinstance(source, list | tuple) else np.asarray(source)
     if isinstance(pictures, np.ndarray) and pictures.ndim == 0:
         raise DataError(f"source must be a folder or an array of pictures; received {source!r}.")
     names = tuple(map(str, range(len(pictures))))
     shapes = [_checked_shape(picture, name) for picture, name in zip(pictures, names, strict=True)]
-    _require_enough(len(names), at_least)
-    if size is None:
+    _require_enough(len(names), at_least if tile is None else 1)
+    if size is None and tile is None:
         _require_one_size(shapes, [f"picture {name}" for name in names])
     channels = {shape[2:] for shape in shapes}
     if len(channels) > 1:
@@ -188,14 +232,21 @@ def _from_array(source, size, colour, white, at_least):
     done = [f"divided by {divisor:g}"] if divisor != 1 else []
     if size is not None and set(shapes) != {(*size, *shapes[0][2:])}:
         done.append(f"resized to {size[0]} × {size[1]}")
-    x = np.empty((len(names), *(size or shapes[0][:2]), *shapes[0][2:]), "float32")
-    for i, (picture, shape) in enumerate(zip(pictures, shapes, strict=True)):
-        picture = picture.reshape(shape).astype("float32") / np.float32(divisor)
-        x[i] = picture if size in (None, shape[:2]) else _resize(picture, size)
-    if not colour and x.ndim == 4:
-        x = x @ GREY
+    to_grey = not colour and channels == {(3,)}
+    if to_grey:
         done.append("made grey")
-    return x.clip(0, 1), names, done  # rounding may leave a white pixel just above 1
+
+    def ready(picture, shape):
+        picture = picture.reshape(shape).astype("float32") / np.float32(divisor)
+        picture = picture if size in (None, shape[:2]) else _resize(picture, size)
+        picture = picture @ GREY if to_grey else picture
+        return picture.clip(0, 1)  # rounding may leave a white pixel just above 1
+
+    made = (ready(picture, shape) for picture, shape in zip(pictures, shapes, strict=True))
+    if tile is not None:
+        return list(made), names, done
+    channels = () if to_grey else shapes[0][2:]
+    return np.fromiter(made, np.dtype(("float32", (*(size or shapes[0][:2]), *channels))), len(names)), names, done
 
 
 def _checked_shape(picture, name):
@@ -261,10 +312,10 @@ def _fit(picture, size):
     return cut.resize(size[::-1], Image.Resampling.BILINEAR)
 
 
-def _require_enough(count, at_least):
+def _require_enough(count, at_least, what="pictures"):
     if count < at_least:
         raise DataError(
-            f"source holds {count} pictures, and at least {at_least} are needed: a VAE learns a few by heart instead "
+            f"source holds {count} {what}, and at least {at_least} are needed: a VAE learns a few by heart instead "
             "of what they share. Add pictures, or pass at_least."
         )
 
