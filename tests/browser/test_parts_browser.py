@@ -8,6 +8,7 @@ from widget_page import rest, settle
 @pytest.fixture(scope="module")
 def lab():
     lab = parts()
+    lab.values = {"part": "base"}
     yield lab
     lab.close()
 

@@ -23,6 +23,7 @@ SOCKETS = {
     "p(z)": "N(0, I), 10 dimensions",
     "objective": "ELBO, β = 1",
 }
+FIRST = "50 dimensions"  # the part that is in at the start
 CONFIDENCE = 0.95
 KEPT = ("socket", "grey", "code", "elbo", "log_p", "weights", "samples")
 
@@ -83,7 +84,7 @@ class PartsLab(Lab):
             "t": float(student.ppf(0.5 + CONFIDENCE / 2, self.seeds - 1)),
         }
         controls = {
-            "part": Menu("the part that is swapped", (BASES["ink"], *names)),
+            "part": Menu("the part that is swapped", (BASES["ink"], *names), FIRST if FIRST in names else names[0]),
             "all": Toggle("all sockets in one plot"),
         }
         super().__init__(
