@@ -72,7 +72,7 @@ SLOW = {
     "BugHuntLab()": ("?",),
     "WrongLossLab(pairs)": ("?",),
     "fig, ax =": ("?",),
-    "right = build()": (SHARE, ANSWERS[2], AGAIN),
+    "right = build()": (SHARE, FROZEN, ANSWERS[2]),
     "train(wrong)": (SHARE,),
     "train(frozen)": (FROZEN,),
     "again, on_record": (AGAIN,),
