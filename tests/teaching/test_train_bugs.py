@@ -52,5 +52,6 @@ def test_the_record_says_how_it_was_made():
     assert record["recipe"] == script.RECIPE and record["script"] == "python -m vaelib.teaching.train_bugs"
     assert set(record["runs"]) == set(BASES) | {bug.name for bug in BUGS}
     for name, run in record["runs"].items():
-        epochs = len(run["curves"]["loss"])
-        assert epochs == script.RECIPE["epochs"] or name in script.SLOWLY
+        losses = run["curves"]["loss"]
+        fell_without_end = name.startswith("sign of") and losses[-1] < -1e5
+        assert len(losses) == script.RECIPE["epochs"] or fell_without_end, name
