@@ -109,6 +109,14 @@ def held_against(p, x, y):
     p.path("M -48 20 C -18 20 -20 -22 0 -22 C 20 -22 18 20 48 20", stroke=BLUE, width=2.5, at=(x, y))
 
 
+def darts(p, x, y):
+    """Darts on a target."""
+    for radius, fill in ((24, "#DDE2E7"), (15, WHITE), (6, tint(BLUE, 0.5))):
+        p.circle(x, y, radius, BLUE, "", 1, fill=fill)
+    for dx, dy in ((-30, -12), (-11, 7), (2, -3), (9, 12), (17, -13), (36, 8)):
+        p.dot(x + dx, y + dy, 3.5, ORANGE)
+
+
 LESSONS = (
     ("start here", "a slider moves a picture", GREEN, slider),
     ("latent variable models", "generate $z$, then $x$", BLUE, arrow_from_z_to_x),
@@ -124,6 +132,7 @@ LESSONS = (
     ("Bayesian regression", "a posterior over lines", ORANGE, band_of_lines),
     ("trusting a posterior", "how wrong may $q$ be?", ORANGE, held_against),
     ("your own images", "the same parts, your data", ORANGE, picture),
+    ("importance weighting", "many darts, one bound", ORANGE, darts),
 )
 COLUMNS = (144, 400, 656)
 FIRST_ROW, ROW = 124, 186

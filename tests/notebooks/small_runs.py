@@ -41,4 +41,16 @@ CHANGED = {
         num_seeds=2,
         seed=1,
     ),  # fmt: skip
+    "14_importance_weighting": dict(
+        num_draws=4_000,
+        num_train=1_000,
+        num_test=500,
+        epochs=20,
+        more_epochs=5,
+        hidden_units=40,
+        latent_dim=8,
+        batch_size=50,
+        num_importance_samples=30,
+        seed=1,
+    ),
 }

@@ -65,7 +65,8 @@ class TwoLayers(Prior):
     def __init__(self, event_shape, top_dim=5, hidden_units=50, seed=None, **kwargs):
         super().__init__(event_shape, seed=seed, **kwargs)
         # Each draws noise of its own: with one seed for all, z2 and the noise of z would be the same numbers.
-        self.top, self.q, self.p = vaelib.StandardNormal(top_dim), *map(vaelib.DiagonalNormal, (top_dim, event_shape))
+        self.top, self.q = vaelib.StandardNormal(top_dim), vaelib.DiagonalNormal(top_dim)
+        self.p = vaelib.DiagonalNormal(event_shape)
         self.up = vaelib.dense_encoder(event_shape, self.q.params_size, hidden_units, name="up")
         self.down = vaelib.dense_decoder(top_dim, self.p.params_size, hidden_units, name="down")
 

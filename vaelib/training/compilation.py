@@ -98,10 +98,13 @@ def _jitted(function, model):
 def xla_is_faster(model: keras.Model) -> bool:
     """Whether XLA should compile a TensorFlow program of thousands of training steps.
 
-    On a CPU its convolutions are many times slower than TensorFlow's own; and a few layers it cannot compile.
+    On a CPU its convolutions are many times slower than TensorFlow's own, and so are its random numbers: one for each
+    pixel, as a model that binarises draws them, make the whole step five times as slow. A few layers it cannot compile.
     """
     import tensorflow as tf
 
     parts = model._flatten_layers()  # `model.layers` would be the first level only
     on_gpu = bool(tf.config.list_logical_devices("GPU"))
+    if getattr(model, "binarise", False) and not on_gpu:
+        return False
     return all(layer.supports_jit and (on_gpu or not isinstance(layer, _CONVOLUTIONS)) for layer in parts)
