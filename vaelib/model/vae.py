@@ -10,7 +10,7 @@ from keras import ops
 
 # The parts are imported so that a saved model finds the classes it names.
 from vaelib import checks
-from vaelib.model import evaluation, flows, likelihoods, posteriors, priors  # noqa: F401
+from vaelib.model import evaluation, flows, likelihoods, posteriors, priors, transformed  # noqa: F401
 from vaelib.model.distributions import Distribution, Tensor, closed_form_kl
 from vaelib.model.objectives import ELBO, Objective, Player
 from vaelib.training.steps import BlockTraining

@@ -10,3 +10,4 @@ from . import palette as palette
 from . import plots as plots
 from . import runs as runs
 from . import tables as tables
+from . import train_bugs as train_bugs
