@@ -25,7 +25,7 @@ def test_a_click_puts_the_next_part_in_and_at_last_the_base_again(open_page, lab
         settle(page)
         assert part_of(page) == expected
     assert socket.get_attribute("aria-pressed") == "true"
-    assert "Next: two" in socket.get_attribute("aria-label")
+    assert "puts in two" in socket.get_attribute("aria-description")
     assert page.inner_text("#lab .change").split("\n") == ["− part=one", "+ part=one()"]
     page.locator("#lab .socket").nth(4).click()  # another socket: its first part, and the base's back in this one
     settle(page)

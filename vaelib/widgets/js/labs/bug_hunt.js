@@ -94,8 +94,11 @@ export default {
       log.textContent = text.replace(/^case [^:]*: /, "The training log, for free: ");
       const row = rowOf(asked, k, questions.length);
       [test[data], ...images].forEach((png, i) => {
-        strips[i].row.hidden = i > 0 && row[i - 1] !== "1" && !closed[k];
-        strips[i].image.src = strips[i].row.hidden ? "" : `data:image/png;base64,${png}`;
+        const { row: strip, image } = strips[i];
+        strip.hidden = i > 0 && row[i - 1] !== "1" && !closed[k];
+        if (strip.hidden) return image.remove(); // an image without a source is a broken one
+        image.src = `data:image/png;base64,${png}`;
+        strip.append(image);
       });
       rows.forEach(({ button, answer }, i) => {
         const open = row[i] === "1" || closed[k];

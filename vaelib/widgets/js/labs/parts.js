@@ -132,7 +132,7 @@ export default {
         text.textContent = swapped ? part : base;
         button.setAttribute("aria-pressed", String(swapped));
         const next = nextPart(ready, name, part);
-        button.setAttribute("aria-label", `socket ${name}: ${swapped ? part : base}. Next: ${next}`);
+        button.setAttribute("aria-description", `a socket; a click puts in ${next}`); // its name is what it shows
       }
       lines[0].textContent = chosen.code[0] ? `− ${chosen.code[0]}` : "the base: nothing is swapped";
       lines[1].textContent = chosen.code[1] ? `+ ${chosen.code[1]}` : "";
