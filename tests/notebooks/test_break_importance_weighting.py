@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow
 
 NOTEBOOK = "14_importance_weighting"
 DIGITS = "import keras"  # the cell from which all networks hang
-FIGURES = ("figures.show(", "DartsLab()")
+FIGURES = ("rhos = [0.5", "figures.show(", "DartsLab()")
 FEW = {"parameters": {"num_draws": 4_000}}
 SMALL = {**CHANGED[NOTEBOOK], "seed": 0}
 SIGNS = [
