@@ -60,7 +60,7 @@ def build_site(
         page.body = _inline_diagrams(link_first_uses(page.body, terms, page.name), images)
     if output.exists():
         shutil.rmtree(output)
-    for folder in ("images", "figures"):
+    for folder in ("images", "figures", "explorers"):
         (output / folder).mkdir(parents=True)
     for name in wanted:
         (output / "images" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -68,6 +68,8 @@ def build_site(
     for page in pages:
         for name, content in page.files.items():
             (output / "figures" / name).write_bytes(content)
+        if page.widgets:
+            (output / "explorers" / f"{page.name}.js").write_text(page.widgets, encoding="utf-8")
     shutil.copytree(HERE / "assets", output / "assets")
     (output / "assets" / "search-index.js").write_text(index_script(found), encoding="utf-8")
     if any(page.has_labs for page in pages):

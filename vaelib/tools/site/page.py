@@ -32,8 +32,8 @@ class Page:
         sections: list of (anchor, text) of the second-level headings.
         images: file names used from the folder images/.
         files: pictures of the page, content by file name.
-        widgets: JSON with the state of the page's explorers; empty where there are none.
-        first_widget: (id, JSON) of the first of them; None where there are none.
+        widgets: script with the state of the page's explorers; empty where there are none.
+        first_widget: id of the first of them; None where there are none.
         has_labs: whether labs stand on it, whose code is that of the bundle.
     """
 
@@ -46,7 +46,7 @@ class Page:
     images: set[str] = field(default_factory=set)
     files: dict[str, bytes] = field(default_factory=dict)
     widgets: str = ""
-    first_widget: tuple[str, str] | None = None
+    first_widget: str | None = None
     has_labs: bool = False
 
     @property
@@ -80,7 +80,7 @@ def render_page(source: Source, names: Collection[str]) -> Page:
             parts.append(_code_cell(cell, outputs.render(cell, moves_elsewhere), folded))
     page.body = "\n".join(parts)
     widgets = outputs.widgets
-    page.widgets, page.first_widget, page.has_labs = widgets.as_json(), widgets.first(), widgets.has_labs
+    page.widgets, page.first_widget, page.has_labs = widgets.as_script(), widgets.first(), widgets.has_labs
     page.purpose, page.effort = _about(source.notebook)
     return page
 

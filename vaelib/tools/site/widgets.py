@@ -63,22 +63,16 @@ class PageWidgets:
             }
         return model_id
 
-    def as_json(self) -> str:
-        """Return the state of all mounted widgets for a <script> of the page; empty when there are none."""
-        return self._json(self._shown) if self._shown else ""
-
-    def first(self) -> tuple[str, str] | None:
-        """Return the id of the first mounted widget, and the JSON of `as_json` with that one alone; None for none."""
+    def as_script(self) -> str:
+        """Return a script that holds the state of all mounted widgets; empty when there are none."""
         if not self._shown:
-            return None
-        name = next(iter(self._shown))
-        return name, self._json({name: self._shown[name]})
+            return ""
+        state = json.dumps({"models": self._shown, "sources": self._sources}, ensure_ascii=False)
+        return f"window.widgetState = {state};\n"
 
-    def _json(self, models: dict[str, dict[str, Any]]) -> str:
-        used = {model[key] for model in models.values() for key in ("module", "style")}
-        sources = [text if i in used else "" for i, text in enumerate(self._sources)]
-        text = json.dumps({"models": models, "sources": sources}, ensure_ascii=False)
-        return text.replace("<", "\\u003c")  # the text may hold </script>
+    def first(self) -> str | None:
+        """Return the id of the first mounted widget; None for none."""
+        return next(iter(self._shown), None)
 
     def _source(self, text: str) -> int:
         """Two pads share one module: return its place in the list."""

@@ -1,7 +1,6 @@
 // Brings the page's explorers to life without a kernel: each gets its module, its style and its last known state.
 (() => {
-  const holder = document.getElementById("widget-state");
-  const { models, sources } = holder ? JSON.parse(holder.textContent) : { models: {}, sources: [] };
+  const { models, sources } = window.widgetState ?? { models: {}, sources: [] };
   const decoded = (text) => new DataView(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
 
   // The part of a notebook's widget model that a module may use. Nothing listens at the other end.
