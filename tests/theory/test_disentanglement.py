@@ -10,8 +10,10 @@ from vaelib.theory import gaussian
 from vaelib.theory.disentanglement import (
     batch_estimates,
     batch_weights,
+    binned_information,
     dci,
     kl_parts,
+    linear_importance,
     mutual_information_gap,
     turned_information,
 )
@@ -132,6 +134,38 @@ def test_importance_of_one_for_one_is_best_and_of_all_alike_is_worst():
     assert one == 1 and other == pytest.approx(1 - 0.5 * math.log(2) / math.log(3))
 
 
+def test_information_in_bins_is_that_of_a_known_table_and_almost_none_without_a_link():
+    """A factor of four equal levels: a code that tells it apart holds log 4, one that tells its halves log 2."""
+    rng, n = np.random.default_rng(3), 40_000
+    levels = np.repeat(np.arange(4.0), n // 4)
+    codes = np.stack([levels**2, levels >= 2, rng.standard_normal(n), np.zeros(n)], axis=1)
+    information, entropies = binned_information(codes, levels[:, None], bins=4)
+    assert entropies == pytest.approx([math.log(4)])
+    # The squares 0, 1, 4, 9 fall into the bins 0, 0, 1, 3 of a quarter of nine each.
+    np.testing.assert_allclose(information[[0, 1, 3], 0], [1.5 * math.log(2), math.log(2), 0], atol=1e-12)
+    assert 0 <= information[2, 0] < 5 * 9 / (2 * n)
+    normal = rng.standard_normal((n, 1))
+    shared = 0.8 * normal + 0.6 * rng.standard_normal((n, 1))
+    found = binned_information(shared, normal, bins=40)[0].item()
+    assert found == pytest.approx(-0.5 * math.log(1 - 0.64), rel=0.05)  # cut and counted: some lost, some won
+
+
+def test_the_importance_of_codes_is_that_of_the_weights_they_were_mixed_with():
+    rng = np.random.default_rng(4)
+    codes = rng.standard_normal((5000, 3)) * [1.0, 10.0, 0.0]
+    factors = np.stack([codes[:, 0], 3 * codes[:, 0] - 0.4 * codes[:, 1]], axis=1)
+    expected = [[1, 0.6], [0, 0.8], [0, 0]]
+    np.testing.assert_allclose(linear_importance(codes, factors), expected, atol=0.02)
+
+
+def test_a_constant_factor_has_no_scores():
+    codes, factors = np.random.default_rng(5).normal(size=(50, 2)), np.stack([np.arange(50.0), np.ones(50)], axis=1)
+    with pytest.raises(ValueError, match=r"the factors \[1\] are constant and have no gap"):
+        mutual_information_gap(*binned_information(codes, factors))
+    with pytest.raises(ValueError, match=r"factors \[1\] are constant: no code can matter for them"):
+        linear_importance(codes, factors)
+
+
 @pytest.mark.parametrize(
     "call, message",
     [
@@ -144,6 +178,8 @@ def test_importance_of_one_for_one_is_best_and_of_all_alike_is_worst():
         (lambda: mutual_information_gap(np.ones((1, 2)), [1.0, 1.0]), "at least two latent dimensions"),
         (lambda: mutual_information_gap(-np.ones((2, 2)), [1.0, 1.0]), "must not be negative"),
         (lambda: dci(np.zeros((2, 2))), "one above 0"),
+        (lambda: binned_information(np.ones(5), np.ones((5, 1))), r"codes must have shape \(n, latent_dim\)"),
+        (lambda: binned_information(np.ones((5, 1)), np.ones((5, 1)), 1), "bins must be at least 2; received 1"),
         (lambda: turned_information(1.0, 0.0), "rho_square must be one number from 0 to 1, 1 left out"),
     ],
 )

@@ -181,7 +181,7 @@ def test_an_impossible_image_costs_everything():
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: reverse_water_filling([1.0, -0.1], 0.5), "variances must be a row of numbers of at least 0"),
+        (lambda: reverse_water_filling([1.0, -0.1], 0.5), r"of at least 0; received shape \(2,\), the smallest -0.1"),
         (lambda: reverse_water_filling([1.0], 0.0), "level must be a finite number above 0; received 0.0"),
         (lambda: reverse_water_filling([1.0], 0.5, most=0), "most must be a whole number of at least 1"),
         (lambda: water_at_rate([1.0], -1.0), "rate must be one number of nats, at least 0"),

@@ -172,6 +172,69 @@ def mutual_information_gap(information, entropies):
     return float(np.mean((falling[0] - falling[1]) / entropies))
 
 
+def binned_information(codes, factors, bins=20):
+    """I(z_j; v_k) and H(v_k) of codes and factors that were cut into bins of equal width.
+
+    A finite sample makes every information too large, by about (bins − 1)² / (2 n) nats where there is none.
+
+    Args:
+        codes: shape (n, latent_dim), one code per example: the mean of q(z|x), or a draw.
+        factors: shape (n, factors).
+        bins: into how many parts the range of each is cut.
+    Returns:
+        The information, shape (latent_dim, factors), and the entropies, shape (factors,), both in nats. A code or a
+        factor that is constant fills one bin and has no information.
+    Raises:
+        ValueError: shapes that do not fit, or fewer than two bins.
+    Source: Locatello et al. (2019), appendix C, with 20 bins.
+    """
+    codes, factors = _codes_and_factors(codes, factors)
+    if checks.positive_int("bins", bins) < 2:
+        raise ValueError(f"bins must be at least 2; received {bins}.")
+    information = np.zeros((codes.shape[1], factors.shape[1]))
+    for j, k in np.ndindex(information.shape):
+        both = np.histogram2d(codes[:, j], factors[:, k], bins)[0]
+        information[j, k] = _entropy(both.sum(axis=1)) + _entropy(both.sum(axis=0)) - _entropy(both)
+    entropies = np.array([_entropy(np.histogram(v, bins)[0]) for v in factors.T])
+    return np.maximum(information, 0.0), entropies
+
+
+def linear_importance(codes, factors):
+    """How much each code matters for each factor: the size of its weight in a linear regression, both standardised.
+
+    Args:
+        codes: shape (n, latent_dim). factors: shape (n, factors).
+    Returns:
+        shape (latent_dim, factors), not negative; 0 for a constant code.
+    Raises:
+        ValueError: shapes that do not fit, or a constant factor, which no code can matter for.
+    Source: Eastwood and Williams (2018), section 4, whose lasso this is without its penalty: there are many more
+        examples than codes.
+    """
+    codes, factors = _codes_and_factors(codes, factors)
+    constant = np.flatnonzero(np.ptp(factors, axis=0) == 0).tolist()
+    if constant:
+        raise ValueError(f"factors {constant} are constant: no code can matter for them. Leave them out.")
+    z, v = codes - codes.mean(axis=0), factors - factors.mean(axis=0)
+    z = z / np.where(np.ptp(codes, axis=0) == 0, 1.0, codes.std(axis=0))
+    return np.abs(np.linalg.lstsq(z, v / factors.std(axis=0), rcond=None)[0])
+
+
+def _codes_and_factors(codes, factors):
+    codes, factors = checks.real_array("codes", codes), checks.real_array("factors", factors)
+    if codes.ndim != 2 or factors.ndim != 2 or len(codes) != len(factors) or len(codes) < 2:
+        raise ValueError(
+            "codes must have shape (n, latent_dim) and factors (n, factors), with n at least 2; "
+            f"received {codes.shape} and {factors.shape}."
+        )
+    return codes, factors
+
+
+def _entropy(counts):
+    share = counts[counts > 0] / counts.sum()
+    return float(-np.sum(share * np.log(share)))
+
+
 class DCI(NamedTuple):
     """disentanglement: each code speaks of one factor; completeness: each factor is told by one code; both 0 to 1."""
 

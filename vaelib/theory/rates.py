@@ -245,7 +245,11 @@ class FiniteCodes:
 def _checked_variances(variances):
     variances = checks.real_array("variances", variances)
     if variances.ndim != 1 or not len(variances) or np.any(variances < 0):
-        raise ValueError(f"variances must be a row of numbers of at least 0; received {variances}.")
+        smallest = f", the smallest {variances.min():g}" if variances.size else ""
+        raise ValueError(
+            f"variances must be a row of numbers of at least 0; received shape {variances.shape}{smallest}. "
+            "Eigenvalues that rounding has made negative may be set to 0."
+        )
     return variances
 
 
