@@ -58,6 +58,12 @@ def trailing_size(name, tensor, size, meaning):
         )
 
 
+def unmasked(name, values):
+    """Raise ValueError where an array hides entries: whoever reads it as plain numbers would see them all."""
+    if np.ma.is_masked(values):
+        raise ValueError(f"{name} has masked entries, which the model would read like any other: fill or remove them.")
+
+
 def batch(name, values, shape):
     """Return values as a NumPy array of shape (n, *shape) with n >= 1 and finite entries.
 
@@ -72,6 +78,7 @@ def batch(name, values, shape):
     Raises:
         ValueError: another shape, no example, or NaN or infinity (says in which example).
     """
+    unmasked(name, values)
     try:
         array = np.asarray(values)
     except ValueError as error:
@@ -104,6 +111,7 @@ def batch(name, values, shape):
 
 def real_array(name, value):
     """Return value as a float64 array, or raise ValueError when it is not numeric or holds NaN or infinity."""
+    unmasked(name, value)
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as error:

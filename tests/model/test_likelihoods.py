@@ -127,10 +127,13 @@ def test_bernoulli_refuses_a_tensor_of_integers():
         Bernoulli(SHAPE).log_prob(keras.ops.ones((2, *SHAPE), "int32"), np.zeros((2, 6)))
 
 
-def test_normal_takes_any_finite_numbers():
-    assert Normal(SHAPE).check(np.full((2, *SHAPE), 3)).dtype == np.float32
-    with pytest.raises(ValueError, match="x must be finite; example 1 holds"):
-        Normal(SHAPE).check(np.stack([np.zeros(SHAPE), np.full(SHAPE, np.inf)]))
+def test_isotropic_normal_takes_any_finite_numbers_and_normal_what_its_means_can_reach():
+    assert IsotropicNormal(SHAPE).check(np.full((2, *SHAPE), 3)).dtype == np.float32
+    for likelihood in (IsotropicNormal, Normal):
+        with pytest.raises(ValueError, match="x must be finite; example 1 holds"):
+            likelihood(SHAPE).check(np.stack([np.zeros(SHAPE), np.full(SHAPE, np.inf)]))
+    with pytest.raises(ValueError, match=r"x must be scaled to \[0, 1\] for a Normal likelihood; received .* to 3\."):
+        Normal(SHAPE).check(np.full((2, *SHAPE), 3.0))
 
 
 @pytest.mark.parametrize("likelihood", [Bernoulli, ContinuousBernoulli, Normal, IsotropicNormal])

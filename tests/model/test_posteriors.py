@@ -245,3 +245,18 @@ def test_the_network_of_an_implicit_posterior_has_two_inputs(implicit):
         ImplicitPosterior(one_input)
     with pytest.raises(ValueError, match="num_mean_draws must be a whole number of at least 1; received 0"):
         ImplicitPosterior(implicit.network, num_mean_draws=0)
+
+
+@pytest.mark.parametrize("kind", [DiagonalNormal, FullNormal])
+@pytest.mark.parametrize("log_var", [-1000.0, -200.0, -100.0, 90.0, 1000.0])
+def test_a_variance_beyond_a_float_gives_no_nan(kind, log_var):
+    """The density of the own sample and the KL stay numbers, and are those of the nearest variance that can be held."""
+    posterior, held = kind(2), np.clip(log_var, -80, 80)
+    params = np.zeros((4, posterior.params_size), "float32")
+    params[:, 2:4] = log_var
+    z, log_q = posterior.sample_and_log_prob(params, noise=np.full((4, 2), 0.5, "float32"))
+    expected = 2 * stats.norm.logpdf(0.5) - held
+    np.testing.assert_allclose(log_q, expected, rtol=1e-5)
+    np.testing.assert_allclose(posterior.log_prob(z, params), expected, rtol=1e-5)
+    kl = kl_divergence(posterior, params, StandardNormal(2))
+    np.testing.assert_allclose(kl, np.exp(held) - 1 - held, rtol=1e-5)

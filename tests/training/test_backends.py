@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 
 HERE = Path(__file__).parent
-EVERYWHERE = ["test_backends.py", "test_players.py", "test_interrupts.py", "test_callbacks.py", "test_compilation.py"]
+EVERYWHERE = [
+    "test_backends.py",
+    "test_finite.py",
+    "test_busy.py",
+    "test_players.py",
+    "test_interrupts.py",
+    "test_callbacks.py",
+    "test_compilation.py",
+]
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])

@@ -232,3 +232,28 @@ def test_an_error_of_the_data_pipeline_itself_is_left_alone():
         raise ZeroDivisionError
     source = check(x for x in ())
     assert isinstance(source.x, types.GeneratorType) and not source.in_memory
+
+
+class Loader:
+    """What a torch DataLoader looks like from outside: batches one after the other, as often as asked, and a length."""
+
+    def __init__(self, batches):
+        self.batches = batches
+
+    def __iter__(self):
+        return iter(self.batches)
+
+    def __len__(self):
+        return len(self.batches)
+
+
+def test_what_brings_batches_in_its_own_order_is_checked_too(start, rows):
+    x = rows(8)
+    expected = start.again().fit(x, batch_size=2, epochs=2, verbose=0, shuffle=False).history
+    loader = Loader([[Torch(part)] for part in np.split(x, 4)])
+    got = start.again().fit(loader, epochs=2, verbose=0).history
+    for key, values in expected.items():
+        np.testing.assert_allclose(got[key], values, rtol=1e-5)
+    x[5] = np.nan
+    with pytest.raises(ValueError, match="^a batch of x must be finite"):
+        start.again().fit(Loader([[part] for part in np.split(x, 4)]), verbose=0)

@@ -15,6 +15,8 @@ from keras import ops
 from vaelib import checks
 
 LOG_2PI = math.log(2 * math.pi)
+# A variance beyond it, and what is divided by it, leave the range of a 32-bit float: inf times 0 is NaN.
+LOG_VAR_LIMIT = 80.0
 
 Tensor = Any  # a tensor of the backend at hand, or an array that becomes one
 Shape = tuple[int, ...]
@@ -56,6 +58,11 @@ class Distribution(keras.layers.Layer):
     def num_values(self) -> int:
         """How many numbers one value holds."""
         return math.prod(self.event_shape)
+
+    @property
+    def data_support(self) -> str:
+        """Where data must lie to be fitted: the support, unless only a part of it can be reached."""
+        return self.support
 
     @property
     def params_size(self) -> int:
@@ -136,11 +143,11 @@ class Distribution(keras.layers.Layer):
             ValueError: a wrong shape, no example, NaN; and for a bounded support integers or numbers out of it.
         """
         x = checks.batch(name, x, self.event_shape)
-        self._check_support(x, name)
+        self._check_range(x, name, self.data_support)
         return x.astype("float32", copy=False)
 
-    def _check_support(self, x, name):
-        if self.support == "real":
+    def _check_range(self, x, name, support):
+        if support == "real":
             return
         low, high = x.min(), x.max()
         advice = " Divide by 255." if 1 < high <= 255 and low >= 0 else " Rescale it."
@@ -167,7 +174,7 @@ class Distribution(keras.layers.Layer):
         if isinstance(value, np.ndarray) and value.size:
             if not np.isfinite(value).all():
                 raise ValueError(f"{name} must be finite; it holds NaN or infinity.")
-            self._check_support(value, name)
+            self._check_range(value, name, self.support)
         value = ops.convert_to_tensor(value)
         if self.support != "real" and not keras.backend.is_float_dtype(value.dtype):  # a tensor's values may be unknown
             raise ValueError(f"{name} must hold floating-point numbers in [0, 1]; received a tensor of {value.dtype}.")
@@ -215,6 +222,11 @@ def as_floats(values: Any) -> Tensor:
 def as_shape(num: int | Shape) -> Shape:
     """Return a number or a shape as a shape; its entries may be tensors, where a size is not yet known."""
     return tuple(num) if isinstance(num, (tuple, list)) else (num,)
+
+
+def in_range(log_var: Tensor) -> Tensor:
+    """Return log-variances held within ±LOG_VAR_LIMIT: standard deviations from 4e-18 to 2e17."""
+    return ops.clip(log_var, -LOG_VAR_LIMIT, LOG_VAR_LIMIT)
 
 
 def matvec(matrix: Tensor, vector: Tensor) -> Tensor:

@@ -29,7 +29,18 @@ def in_batches(function: Callable, x: np.ndarray, y: Any = None, rows: int = 2_0
     for start in range(0, len(x), rows):
         some = slice(start, start + rows)
         parts.append(ops.convert_to_numpy(function(x[some]) if y is None else function(x[some], _rows_of(y, some))))
-    return np.concatenate(parts)
+    return without_nan(np.concatenate(parts))
+
+
+def without_nan(values: np.ndarray) -> np.ndarray:
+    """Return what a model gave, or raise FloatingPointError where it holds NaN."""
+    if np.isnan(values).any():
+        bad = np.flatnonzero(np.isnan(values.reshape(len(values), -1)).any(axis=1))
+        raise FloatingPointError(
+            f"the model gives NaN, for {len(bad)} of {len(values)} examples (the first is {bad[0]}): its weights hold "
+            "NaN or have run away. Build it anew and train with a smaller learning rate, or load an earlier one."
+        )
+    return values
 
 
 def elbo(vae: "VAE", x: Any, num_samples: int = 1, y: Any = None) -> np.ndarray:
@@ -51,7 +62,7 @@ def elbo(vae: "VAE", x: Any, num_samples: int = 1, y: Any = None) -> np.ndarray:
         ValueError: x does not fit the likelihood, num_samples is below 1, or the posterior has no density.
     """
     require_density(vae.posterior)
-    return np.sum(_over_samples(_total_elbo, vae, x, y, num_samples), axis=0) / num_samples
+    return without_nan(np.sum(_over_samples(_total_elbo, vae, x, y, num_samples), axis=0) / num_samples)
 
 
 def log_evidence(vae: "VAE", x: Any, num_samples: int = 5000, y: Any = None) -> np.ndarray:
@@ -73,7 +84,8 @@ def log_evidence(vae: "VAE", x: Any, num_samples: int = 5000, y: Any = None) -> 
         ValueError: x does not fit the likelihood, num_samples is below 1, or the posterior has no density.
     """
     require_density(vae.posterior)
-    return np.logaddexp.reduce(_over_samples(_log_total_weight, vae, x, y, num_samples)) - math.log(num_samples)
+    log_totals = without_nan(_over_samples(_log_total_weight, vae, x, y, num_samples).T).T
+    return np.logaddexp.reduce(log_totals) - math.log(num_samples)
 
 
 def active_units(vae: "VAE", x: Any, threshold: float = 0.01, y: Any = None) -> np.ndarray:
@@ -146,7 +158,7 @@ def mean_and_error(values: Any) -> tuple[float, float]:
     Raises:
         ValueError: values has another shape.
     """
-    values = np.asarray(values, dtype=float)
+    values = checks.real_array("values", values)
     if values.ndim != 1 or len(values) < 2:
         raise ValueError(f"values must have shape (n,) with n >= 2; received {values.shape}.")
     return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values)))
@@ -169,7 +181,13 @@ def factor_recovery(z: Any, factor: Any, degree: int = 3, held_out: float = 0.2)
     Raises:
         ValueError: z and factor differ in length, the factor is constant, or the examples are too few.
     """
-    z, factor = np.asarray(z, dtype=float), np.asarray(factor, dtype=float)
+    z, factor, degree = (
+        checks.real_array("z", z),
+        checks.real_array("factor", factor),
+        checks.positive_int("degree", degree),
+    )
+    if not 0 < held_out <= 0.5:
+        raise ValueError(f"held_out must lie above 0, and be at most 0.5; received {held_out!r}.")
     if z.ndim != 2 or factor.shape != (len(z),):
         raise ValueError(f"z must have shape (n, latent_dim) and factor (n,); received {z.shape} and {factor.shape}.")
     features = _monomials((z - z.mean(axis=0)) / (z.std(axis=0) + 1e-12), degree)

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from vaelib import checks
-from vaelib.model.distributions import Distribution, as_shape
+from vaelib.model.distributions import Distribution, as_shape, in_range
 from vaelib.model.posteriors import DiagonalNormal
 
 
@@ -154,6 +154,11 @@ class Normal(DiagonalNormal):
         super().__init__(event_shape, seed=seed, **kwargs)
         self.log_var_range = checks.increasing_pair("log_var_range", log_var_range)
 
+    @property
+    def data_support(self):
+        """Pixels in [0, 1]: a sample may lie beside them, but no mean can follow it there."""
+        return "unit"
+
     def split(self, params):
         """Split the parameters into the pixels' means in [0, 1] and their clipped log-variances.
 
@@ -194,4 +199,4 @@ class IsotropicNormal(DiagonalNormal):
 
     def split(self, params):
         """Return the means, shape (..., number of values), and the one log-variance, a scalar."""
-        return self.checked(params), ops.convert_to_tensor(self.log_var)
+        return self.checked(params), in_range(ops.convert_to_tensor(self.log_var))

@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from vaelib import checks
-from vaelib.model.distributions import Distribution, as_shape, log_prob_diagonal, matvec, require_density
+from vaelib.model.distributions import Distribution, as_shape, in_range, log_prob_diagonal, matvec, require_density
 
 
 @keras.saving.register_keras_serializable(package="vaelib")
@@ -31,7 +31,7 @@ class DiagonalNormal(Distribution):
         return 2 * self.num_values
 
     def split(self, params):
-        """Split the parameters into mu and log_var.
+        """Split the parameters into mu and log_var, which is held within ±80.
 
         Args:
             params: tensor of shape (..., 2 * num_values).
@@ -43,7 +43,7 @@ class DiagonalNormal(Distribution):
             ValueError: the last axis of params has another size.
         """
         params = self.checked(params)
-        return params[..., : self.num_values], params[..., self.num_values :]
+        return params[..., : self.num_values], in_range(params[..., self.num_values :])
 
     def sample(self, params=None, noise=None, num=()):
         """Draw z = mu + sigma * eps, so that the gradient flows through mu and sigma.
@@ -118,7 +118,7 @@ class FullNormal(Distribution):
     def blocks(self, params):
         """Split the parameters into mu, the logs of the squared diagonal of L, and what stands below the diagonal."""
         params, n = self.checked(params), self.num_values
-        return params[..., :n], params[..., n : 2 * n], params[..., 2 * n :]
+        return params[..., :n], in_range(params[..., n : 2 * n]), params[..., 2 * n :]
 
     def split(self, params):
         """Split the parameters into mu and the Cholesky factor L of the covariance.

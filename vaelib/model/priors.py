@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from vaelib import checks
-from vaelib.model.distributions import Distribution, as_shape, log_prob_diagonal, register_kl
+from vaelib.model.distributions import Distribution, as_shape, in_range, log_prob_diagonal, register_kl
 from vaelib.model.posteriors import DiagonalNormal, FullNormal
 
 
@@ -90,7 +90,7 @@ class MixturePrior(Prior):
         """Draw codes, shape (*num, *event_shape)."""
         noise = self.noise_for(params, noise, num)
         chosen = chosen_component(ops.softmax(ops.convert_to_tensor(self.logits)), noise["component"])
-        mu, log_var = ops.take(self.means, chosen, axis=0), ops.take(self.log_vars, chosen, axis=0)
+        mu, log_var = ops.take(self.means, chosen, axis=0), ops.take(in_range(self.log_vars), chosen, axis=0)
         return self.shaped(mu + ops.exp(0.5 * log_var) * self.flat(noise["eps"], "noise"))
 
     def log_prob(self, value, params=None):
@@ -106,7 +106,7 @@ class MixturePrior(Prior):
         Raises:
             ValueError: the last axes of value have another shape.
         """
-        components = log_prob_diagonal(self.flat(value, "z")[..., None, :], self.means, self.log_vars)
+        components = log_prob_diagonal(self.flat(value, "z")[..., None, :], self.means, in_range(self.log_vars))
         return ops.logsumexp(ops.log_softmax(ops.convert_to_tensor(self.logits)) + components, axis=-1)
 
     def mean(self, params=None):

@@ -2,6 +2,8 @@
 
 import copy
 import os
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -288,8 +290,23 @@ def load(path: str | os.PathLike) -> VAE:
 
     Returns:
         The model, with its weights and its optimisers.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no whole `.keras` file.
     """
-    return keras.saving.load_model(path)
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"path must name a saved model; there is no {path}.")
+    problem = "is a folder" if path.is_dir() else None
+    if problem is None and not zipfile.is_zipfile(path):
+        problem = "is cut off, damaged or of another kind"
+    if problem is None:
+        try:
+            return keras.saving.load_model(path)
+        except (zipfile.BadZipFile, EOFError, OSError, KeyError) as error:
+            problem = f"is damaged ({error})"
+    raise ValueError(f'path must name a model saved by vae.save("name.keras"); {path} {problem}. Save it again.')
 
 
 def _input_shape(network):

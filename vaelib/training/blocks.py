@@ -1,6 +1,7 @@
 """The data of one phase of training, cut into blocks of steps, for a program that runs a whole block at once."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -23,14 +24,17 @@ class Blocks:
         data: nested arrays of n rows each; None in places where there is nothing.
         batch_size: examples per step.
         shuffle: whether each epoch visits the data in a new order.
+        every: numbers of steps; after so many, and each multiple of it, a block ends.
     """
 
-    def __init__(self, data: Any, batch_size: int, shuffle: bool):
+    def __init__(self, data: Any, batch_size: int, shuffle: bool, every: Sequence[int] = ()):
         self.data, self.shuffle = data, shuffle
         self.num_examples = len(keras.tree.flatten(data)[0])
         self.batch_size = min(batch_size, self.num_examples)
         self.full_steps, self.rest = divmod(self.num_examples, self.batch_size)
         self.height = min(max(EXAMPLES_PER_BLOCK // self.batch_size, 1), self.full_steps)
+        if every:
+            self.height = next(height for height in range(self.height, 0, -1) if not math.gcd(*every) % height)
         # Seeded by keras.utils.set_random_seed, as Keras's own shuffling is.
         self._rng = np.random.default_rng(int(keras.random.randint((), 0, 2**31 - 1)))
         self._order = np.arange(self.num_examples)
@@ -54,6 +58,15 @@ class Blocks:
         import tensorflow as tf
 
         return _for_each(lambda array: tf.TensorSpec((None, None, *array.shape[1:]), array.dtype), self.data)
+
+    def steps_before(self, number: int) -> int:
+        """Return how many steps of the epoch come before a block."""
+        return min(number * self.height, self.full_steps)
+
+    def num_steps(self, number: int) -> int:
+        """Return how many steps a block has."""
+        before = self.steps_before(number)
+        return min(self.height, self.full_steps - before) or 1  # behind the full ones comes the last, smaller batch
 
     def rows(self, number: int) -> tuple[np.ndarray, int]:
         """Return the row numbers of a block, shape (steps, examples), and how many of its steps to run."""

@@ -111,7 +111,9 @@ class DataCheck:
             return _CheckedDataset(x, lambda batch: self._batch(batch, name))
         if isinstance(x, types.GeneratorType):
             return (self._batch(batch, name) for batch in x)
-        return x  # a DataLoader of torch, or what only Keras knows
+        if hasattr(x, "__iter__") and hasattr(x, "__len__"):  # a DataLoader of torch
+            return _CheckedLoader(x, lambda batch: self._batch(batch, name))
+        return x  # what only Keras knows
 
     def _tf_dataset(self, dataset, name):
         import tensorflow as tf
@@ -169,14 +171,29 @@ class _CheckedDataset(keras.utils.PyDataset):
         self.dataset.on_epoch_end()
 
 
+class _CheckedLoader(keras.utils.PyDataset):
+    """What brings batches one after the other, as a torch DataLoader does, with each of them checked."""
+
+    def __init__(self, loader, check):
+        super().__init__()
+        self.loader, self.check, self.batches = loader, check, iter(())
+
+    def __getitem__(self, index):
+        if index == 0:
+            self.batches = iter(self.loader)
+        return self.check(next(self.batches))
+
+    def __len__(self):
+        return len(self.loader)
+
+
 def _is_array(x):
     return isinstance(x, list) or hasattr(x, "__array__")
 
 
 def _readable(name, x):
     """Return what NumPy can read: x, or x without what it cannot or would drop in silence."""
-    if np.ma.is_masked(x):
-        raise ValueError(f"{name} has masked entries, which the model would read like any other: fill or remove them.")
+    checks.unmasked(name, x)
     return x.detach().cpu() if hasattr(x, "detach") else x  # a torch tensor may be on a GPU or in a graph
 
 

@@ -36,13 +36,13 @@ class History(keras.callbacks.History):
         super().on_epoch_end(epoch, logs)
         self.done, self._last = epoch + 1, logs
 
-    def end(self, callbacks: Iterable[keras.callbacks.Callback]) -> None:
-        """Note an interrupt, and tell the callbacks that the training ended, which Keras does not.
+    def end(self, callbacks: Iterable[keras.callbacks.Callback], interrupted: bool = True) -> None:
+        """Note an interrupt or an error, and tell the callbacks that the training ended, which Keras does not.
 
         A schedule then puts its learning rate back, and early stopping the best weights. It is for the last callback
         of the list to know whether all others were told of the beginning.
         """
-        self.interrupted = True
+        self.interrupted = interrupted
         if self.done is not None:
             for callback in callbacks:
                 callback.on_train_end(self._last)

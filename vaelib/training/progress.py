@@ -67,6 +67,11 @@ class Progress(keras.callbacks.Callback):
         else:
             self._finish(what)
 
+    def failed(self) -> None:
+        """Say that the training was stopped, where progress was shown; the error says why."""
+        if self.began:
+            self._finish(f"stopped in epoch {self.done + 1}: the loss is not finite")
+
     def _finish(self, state):
         if self.handle:
             self.handle.update(self._table(state))

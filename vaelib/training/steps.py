@@ -14,18 +14,25 @@ What of Keras is used here although its name is private: `_loss_tracker`, the me
 
 import contextlib
 import importlib
+import os
+import threading
+import warnings
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 
-from vaelib import checks
+from vaelib import checks, files
 from vaelib.training import compilation, optimizers
 from vaelib.training.blocks import Blocks
 from vaelib.training.data import Data, DataCheck
+from vaelib.training.finite import FiniteLoss, LossNotFinite, stops, warn_of_nan
 from vaelib.training.interrupts import History, held, unbroken
 from vaelib.training.memory import forget_models as forget_models
 from vaelib.training.memory import keep_freed_memory
 from vaelib.training.progress import Progress, in_notebook
+from vaelib.training.saving import in_steps, save_every
 
 BACKEND = keras.backend.backend()
 if BACKEND not in ("tensorflow", "jax", "torch"):
@@ -84,6 +91,8 @@ class BlockTraining(_Model):
             )
         compilation.programs(self).clear()
         self._held: dict[str, Blocks] = {}
+        self._busy: tuple[str, int] | None = None
+        self._stops_on_nan = False
 
     def compile_from_config(self, config):
         # Keras leaves this to a model with a `compile` of its own.
@@ -107,6 +116,7 @@ class BlockTraining(_Model):
         initial_epoch: int = 0,
         validation_batch_size: int | None = None,
         blocks: bool = True,
+        stop_on_nan: bool = True,
         **kwargs: Any,
     ) -> History:
         """Train the model, as `keras.Model.fit` does.
@@ -114,6 +124,9 @@ class BlockTraining(_Model):
         An interrupt (the stop button, or Ctrl-C) ends the training and keeps the model and the history so far. In a
         notebook `fit` then returns, and its history is marked as `interrupted`; elsewhere the interrupt goes on, and
         the history is `model.history`.
+
+        A loss that becomes NaN or infinite ends the training with an error that names the step, the part of the loss
+        and what to try; the model is put back to where its epoch began.
 
         Args:
             x: array of shape (n, *data_shape); or a tf.data.Dataset, a keras.utils.PyDataset or a generator of batches
@@ -123,12 +136,15 @@ class BlockTraining(_Model):
             batch_size: examples per step; one batch when it is larger than the data.
             sample_weight: array of shape (n,), the weight of each example in the loss.
             validation_data: as x, or (x, y) or (x, y, sample_weight); evaluated after each epoch.
-            callbacks: list of Keras callbacks. A batch callback is called once per block of steps.
+            callbacks: list of Keras callbacks. A batch callback is called once per block of steps; one that saves every
+                so many steps (`save_freq`) does so.
             verbose: 0 for silence; anything else shows the live progress display.
             shuffle: whether each epoch visits the data in a new order.
             initial_epoch: number of the first epoch, for a training that goes on.
             validation_batch_size: examples per evaluation step, batch_size by default.
             blocks: False takes Keras's own loop, step by step.
+            stop_on_nan: False trains on. So do a `keras.callbacks.TerminateOnNaN`, which stops without an error, and
+                an optimiser that scales its loss, which leaves such a step out.
             **kwargs: any other argument of `keras.Model.fit`, which then takes Keras's own loop.
 
         Returns:
@@ -136,46 +152,70 @@ class BlockTraining(_Model):
             reconstruction and kl in nats per example, and the same with val_ in front.
 
         Raises:
-            ValueError: the data, epochs or batch_size are not as described.
+            ValueError: the data, epochs or batch_size are not as described, or a weight holds NaN.
+            FloatingPointError: the loss is no longer finite.
+            RuntimeError: this model is being trained already, by a callback or another thread.
             KeyboardInterrupt: the training was interrupted, and not in a notebook.
         """
         self._check_compiled("fit")
-        epochs, batch_size = checks.positive_int("epochs", epochs), checks.positive_int("batch_size", batch_size)
-        if validation_batch_size is None:
-            validation_batch_size = batch_size
-        checks.positive_int("validation_batch_size", validation_batch_size)
-        check = DataCheck(self.check_data)
-        data, held_out = check(x, y, sample_weight), check.validation(validation_data)
-        callbacks, progress, history = _as_list(callbacks), Progress(epochs, self.objective.names), History()
-        self.history = history  # an interrupt may come before Keras sets it
-        try:
-            with unbroken(self) as guards, check.errors():
-                keep_freed_memory()
-                self._build_optimizers()
-                if blocks and not kwargs and self._takes_blocks(data):
-                    data = self._in_blocks("train", data, batch_size, shuffle)
-                    if held_out is not None and held_out.in_memory:
-                        held_out = self._in_blocks("test", held_out, validation_batch_size)
-                super().fit(
-                    **_for_keras(data, batch_size),
-                    shuffle=shuffle and data.in_memory,  # a source of batches has its own order, and Keras would warn
-                    epochs=epochs,
-                    initial_epoch=initial_epoch,
-                    validation_data=held_out and held_out.packed(),
-                    validation_batch_size=validation_batch_size,
-                    callbacks=[*callbacks, *([progress] if verbose != 0 else []), history, *guards],
-                    verbose=0,
-                    **kwargs,
-                )
-        except KeyboardInterrupt:
-            history.end(callbacks)
-            if verbose != 0 or in_notebook():
-                progress.interrupted(history.done)
-            if not in_notebook():
-                raise
-        finally:
-            self._release()
-        return history
+        if kwargs.get("class_weight") is not None:
+            raise ValueError(
+                "class_weight weighs labels, and a VAE has none: pass sample_weight, one number per example."
+            )
+        callbacks = _as_list(callbacks)
+        with self._alone("fit"):
+            epochs, batch_size = checks.positive_int("epochs", epochs), checks.positive_int("batch_size", batch_size)
+            if validation_batch_size is None:
+                validation_batch_size = batch_size
+            checks.positive_int("validation_batch_size", validation_batch_size)
+            check = DataCheck(self.check_data)
+            data, held_out = check(x, y, sample_weight), check.validation(validation_data)
+            progress, history, told = Progress(epochs, self.objective.names), History(), callbacks
+            self._stops_on_nan = stops(self.optimizer, callbacks, stop_on_nan)
+            finite = FiniteLoss(self.objective.names)
+            self.history = history  # an interrupt may come before Keras sets it
+            try:
+                with unbroken(self) as guards, check.errors():
+                    keep_freed_memory()
+                    self._build_optimizers()
+                    if blocks and not kwargs and self._takes_blocks(data):
+                        data = self._in_blocks("train", data, batch_size, shuffle, save_every(callbacks))
+                        told = in_steps(callbacks, self._held["train"])
+                        if held_out is not None and held_out.in_memory:
+                            held_out = self._in_blocks("test", held_out, validation_batch_size)
+                    super().fit(
+                        **_for_keras(data, batch_size),
+                        # A source of batches has its own order, and Keras would warn.
+                        shuffle=shuffle and data.in_memory,
+                        epochs=epochs,
+                        initial_epoch=initial_epoch,
+                        validation_data=held_out and held_out.packed(),
+                        validation_batch_size=validation_batch_size,
+                        callbacks=[
+                            *([finite] if self._stops_on_nan else []),
+                            *told,
+                            *([progress] if verbose != 0 else []),
+                            history,
+                            *guards,
+                        ],
+                        verbose=0,
+                        **kwargs,
+                    )
+            except LossNotFinite as problem:
+                with _scope(self):
+                    error = finite.error(problem)
+                history.end(callbacks, interrupted=False)
+                progress.failed()
+                raise error from None
+            except KeyboardInterrupt:
+                history.end(callbacks)
+                if verbose != 0 or in_notebook():
+                    progress.interrupted(history.done)
+                if not in_notebook():
+                    raise
+            finally:
+                self._release()
+            return history
 
     def evaluate(
         self,
@@ -212,18 +252,39 @@ class BlockTraining(_Model):
         batch_size = checks.positive_int("batch_size", batch_size)
         check = DataCheck(self.check_data)
         data = check(x, y, sample_weight)
-        # A callback may evaluate other data in the middle of fit: the validation data come back afterwards.
-        outer = self._held.get("test")
-        try:
-            with unbroken(self) as guards, check.errors():
-                if not kwargs and self._takes_blocks(data):
-                    data = self._in_blocks("test", data, batch_size)
-                else:
-                    self._hold("test", None)
-                callbacks = [*_as_list(callbacks), *guards]
-                return super().evaluate(**_for_keras(data, batch_size), callbacks=callbacks, **options)
-        finally:
-            self._hold("test", outer)
+        with self._alone("evaluate"):
+            # A callback may evaluate other data in the middle of fit: the validation data come back afterwards.
+            outer = self._held.get("test")
+            try:
+                with unbroken(self) as guards, check.errors():
+                    if not kwargs and self._takes_blocks(data):
+                        data = self._in_blocks("test", data, batch_size)
+                    else:
+                        self._hold("test", None)
+                    callbacks = [*_as_list(callbacks), *guards]
+                    means = super().evaluate(**_for_keras(data, batch_size), callbacks=callbacks, **options)
+                warn_of_nan(means if return_dict else dict(zip(self.metrics_names, np.ravel(means), strict=False)))
+                return means
+            finally:
+                self._hold("test", outer)
+
+    def save(
+        self, filepath: str | os.PathLike, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any
+    ) -> None:
+        """Save the model as `keras.Model.save` does: a `.keras` file appears whole, or the old one still stands.
+
+        Args:
+            filepath, overwrite, zipped, **kwargs: as for `keras.Model.save`.
+        """
+        if self.compiled:  # an optimiser that was never built could not be loaded
+            self._build_optimizers()
+        if any(np.isnan(weight).any() for weight in self.get_weights()):
+            warnings.warn(f"{filepath}: the weights that are saved hold NaN.", stacklevel=2)
+        whole = str(filepath).endswith(".keras") and zipped in (None, True) and "://" not in str(filepath)
+        if not whole or (not overwrite and os.path.exists(filepath)):
+            return super().save(filepath, overwrite=overwrite, zipped=zipped, **kwargs)
+        with files.replace_file(os.path.realpath(filepath)) as half:
+            super().save(half, zipped=zipped, **kwargs)
 
     def _build_optimizers(self):
         with held(), _scope(self):  # an optimiser whose making was interrupted would fail in every later step
@@ -251,7 +312,8 @@ class BlockTraining(_Model):
     def _block_runner(self, phase, step):
         from vaelib.training import tensorflow_blocks
 
-        return tensorflow_blocks.runner(self, phase, step, self._held[phase])
+        stop = phase == "train" and self._stops_on_nan
+        return tensorflow_blocks.runner(self, phase, step, self._held[phase], stop)
 
     def _takes_blocks(self, data):
         if BACKEND != "tensorflow" or not data.in_memory:
@@ -260,9 +322,9 @@ class BlockTraining(_Model):
 
         return tensorflow_blocks.apply_to(self)
 
-    def _in_blocks(self, phase, data, batch_size, shuffle=False):
+    def _in_blocks(self, phase, data, batch_size, shuffle=False, every=()):
         """Hold the data of a phase in blocks; return what Keras iterates over in their place."""
-        blocks = Blocks(data, batch_size, shuffle)
+        blocks = Blocks(data, batch_size, shuffle, every)
         self._hold(phase, blocks)
         return Data(blocks.numbers)
 
@@ -278,6 +340,25 @@ class BlockTraining(_Model):
         """Let go of the data; the compiled programs stay."""
         for phase in list(self._held):
             self._hold(phase, None)
+
+    @contextlib.contextmanager
+    def _alone(self, what: str) -> Iterator[None]:
+        """Refuse what would take the data and programs from under a training that is under way.
+
+        A callback may evaluate the model in the middle of `fit`; nothing else may come between.
+        """
+        before, here = self._busy, threading.get_ident()
+        if before is not None and (what == "fit" or before[1] != here):
+            who = "a callback of its own" if before[1] == here else "another thread"
+            raise RuntimeError(
+                f"{self.name} is in {before[0]} already, and {who} calls {what}: wait until it has ended, or train "
+                "another model."
+            )
+        self._busy = what, here
+        try:
+            yield
+        finally:
+            self._busy = before
 
     def _check_compiled(self, what):
         if not self.compiled:

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from vaelib.training import compilation
+from vaelib.training.finite import LossNotFinite, is_bad
 from vaelib.training.memory import give_back
 
 
@@ -18,7 +19,7 @@ def has_strategy(model: keras.Model) -> bool:
         return tf.distribute.has_strategy()
 
 
-def runner(model, phase, step, blocks):
+def runner(model, phase, step, blocks, stop_on_nan=False):
     """Return what Keras calls with an iterator over blocks' numbers: it runs all steps of a block in one go.
 
     Args:
@@ -26,32 +27,37 @@ def runner(model, phase, step, blocks):
         phase: "train" or "test".
         step: f(batch), one step, which changes variables only.
         blocks: the Blocks of data.
+        stop_on_nan: whether the first step whose loss is not finite is the last one.
     """
     programs = compilation.programs(model)
     if phase not in programs:
 
         @tf.function(jit_compile=compilation.xla_is_faster(model), autograph=False)
-        def run(block, num_steps):
-            def body(i):
+        def run(block, num_steps, stop):
+            def body(i, finite):
                 step(keras.tree.map_structure(lambda array: None if array is None else array[i], block))
-                return i + 1
+                return i + 1, _is_finite(model)
 
             # The metrics are the model's own variables: they add up by themselves from step to step.
-            tf.while_loop(lambda i: i < num_steps, body, [0])
-            return model.get_metrics_result()
+            done, _ = tf.while_loop(lambda i, finite: (i < num_steps) & (finite | ~stop), body, [0, True])
+            return model.get_metrics_result(), done
 
         programs[phase] = run
     # One trace for all sizes of block and batch; XLA compiles each size it meets.
-    program = programs[phase].get_concrete_function(blocks.spec, tf.TensorSpec((), tf.int32))
+    program = programs[phase].get_concrete_function(
+        blocks.spec, tf.TensorSpec((), tf.int32), tf.TensorSpec((), tf.bool)
+    )
 
     sizes = programs.setdefault((phase, "sizes"), set())
 
     def run_blocks(iterator):
         for _, number in zip(range(model.steps_per_execution), iterator, strict=False):
             block, num_steps = blocks.load(int(number))
-            logs = program(block, num_steps)
+            logs, done = program(block, num_steps, stop_on_nan)
             # Reading the numbers waits for the program to end: only then may the block's memory be filled anew.
             logs = {name: value.numpy() for name, value in logs.items()}
+            if stop_on_nan and is_bad(logs, model.objective.names):
+                raise LossNotFinite(blocks.steps_before(int(number)) + int(done), logs)
             size = keras.tree.flatten(block)[0].shape[:2]
             if size not in sizes:  # XLA compiled for it, in some 80 MB that nobody needs again
                 sizes.add(size)
@@ -59,3 +65,10 @@ def runner(model, phase, step, blocks):
         return logs
 
     return run_blocks
+
+
+def _is_finite(model):
+    """Whether the sums behind the means that are reported are finite: they take in each step's losses."""
+    names = model.objective.names
+    sums = [metric.total for metric in model.metrics if metric.name in names and hasattr(metric, "total")]
+    return tf.math.is_finite(tf.add_n([tf.convert_to_tensor(value) for value in sums]))
