@@ -1,11 +1,14 @@
 """Where data comes from: folder, cache, download, stand-in; and what damaged files and broken mirrors get."""
 
+import contextlib
 import dataclasses
+import errno
 import functools
 import hashlib
 import io
 import os
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -352,3 +355,106 @@ def test_a_source_shows_one_line_and_carries_its_record():
     assert str(source) == line
     with pytest.raises(dataclasses.FrozenInstanceError):
         source.stand_in = True
+
+
+# What mirrors and disks can do ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(download, "STALL_SECONDS", 0.4)
+    monkeypatch.setattr(download, "TELL_SECONDS", 0.1)
+    monkeypatch.setattr(download, "PATIENCE_SECONDS", (30, 30))
+
+
+def begins(handler, length=None):
+    handler.send_response(200)
+    if length is not None:
+        handler.send_header("Content-Length", str(length))
+    handler.end_headers()
+
+
+@pytest.fixture
+def drips():
+    """A page that brings 1 kB ten times a second, of ten million bytes."""
+    left = threading.Event()
+
+    def page(handler):
+        begins(handler, 10_000_000)
+        with contextlib.suppress(OSError):
+            while not left.wait(0.1):
+                handler.wfile.write(b"x" * 1024)
+                handler.wfile.flush()
+
+    yield page
+    left.set()
+
+
+def test_a_mirror_that_drips_is_left_for_the_next_one(server, impatient, drips, capsys):
+    server.pages.update({"/drips": drips, "/good": GOOD})
+    digits = dataset(Mirror((server.url + "/drips",), read), Mirror((server.url + "/good",), read))
+    assert np.array_equal(find(digits)[0]["x"], DIGITS) and server.asked == ["/drips", "/good"]
+    assert re.search(r"^Downloading Digits from 127.0.0.1: 0\.0 of 10\.0 MB$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_a_slow_mirror_alone_is_named_with_its_speed(server, impatient, drips):
+    server.pages["/slow"] = drips
+    arrays, _, reason = find(dataset(Mirror((server.url + "/slow",), read)))
+    assert arrays is None and re.search(r"127.0.0.1: too slow, \d+\.\d kB a second", reason)
+
+
+def test_a_body_without_end_is_cut_off(server, monkeypatch):
+    sent = []
+
+    def endless(handler):
+        begins(handler)
+        with contextlib.suppress(OSError):
+            while len(sent) < 100_000:
+                handler.wfile.write(b"x" * 10_000)
+                sent.append(10_000)
+
+    monkeypatch.setattr(download, "LARGEST_FILE", 50_000)
+    server.pages.update({"/endless": endless, "/good": GOOD})
+    digits = dataset(Mirror((server.url + "/endless",), read), Mirror((server.url + "/good",), read))
+    assert np.array_equal(find(digits)[0]["x"], DIGITS)
+    arrays, _, reason = find(dataclasses.replace(digits, name="other", file="o", mirrors=digits.mirrors[:1]))
+    assert arrays is None and "the file is larger than 0 MB" in reason
+    assert sum(sent) < 50_000_000
+
+
+def test_a_full_disk_is_not_the_mirrors_fault(server, monkeypatch):
+    def full(self, url, output_file, pooch):
+        raise OSError(errno.ENOSPC, "No space left on device", output_file)
+
+    import pooch
+
+    monkeypatch.setattr(pooch.HTTPDownloader, "__call__", full)
+    digits = dataset(*(Mirror((server.url + page,), read) for page in "ab"))
+    arrays, _, reason = find(digits)
+    assert arrays is None and reason.startswith("the download could not be written to ")
+    assert reason.endswith(": No space left on device") and "127.0.0.1" not in reason
+
+
+@pytest.mark.parametrize("variable", ["VAELIB_DATA", "VAELIB_CACHE"])
+def test_a_home_of_nobody(variable, monkeypatch):
+    monkeypatch.setenv(variable, "~nobody-of-this-name/data")
+    with pytest.raises(DataError, match=f"^{variable} must name a folder; received '~nobody.*there is no such user"):
+        find(dataset())
+
+
+def test_a_file_that_may_not_be_read(monkeypatch, tmp_path):
+    def refuse(paths):
+        raise PermissionError(13, "Permission denied")
+
+    (tmp_path / "digits.npz").write_bytes(GOOD)
+    monkeypatch.setenv("VAELIB_DATA", str(tmp_path))
+    with pytest.raises(DataError, match="the file may not be read: permission denied") as error:
+        find(dataclasses.replace(dataset(), read=refuse))
+    assert "damaged" not in str(error.value)
+
+
+def test_every_mirror_is_asked_over_https():
+    from vaelib.data import frey_face, mnist
+
+    urls = [url for known in (mnist.DATASET, frey_face.DATASET) for mirror in known.mirrors for url in mirror.urls]
+    assert urls and all(url.startswith("https://") for url in urls)

@@ -223,3 +223,22 @@ def test_the_loader_is_public_and_light():
     assert vaelib.load_images is load_images
     check = "import sys, vaelib; vaelib.load_images; assert not {'keras', 'tensorflow', 'sklearn'} & set(sys.modules)"
     assert subprocess.run([sys.executable, "-c", check]).returncode == 0
+
+
+def test_what_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    from vaelib.data import images
+
+    for i in range(3):
+        Image.fromarray(np.full((4, 4), 80 * i, "uint8")).save(tmp_path / f"{i}.png")
+
+    def refuse(path, size, colour):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(images, "_read", refuse)
+    with pytest.raises(DataError, match="^0.png may not be read: permission denied. Allow it, or take it out"):
+        load_images(tmp_path, at_least=2)
+    monkeypatch.setattr(images.os, "access", lambda *_: False)
+    with pytest.raises(DataError, match="^The folder .* may not be read: permission denied"):
+        load_images(tmp_path, at_least=2)
+    with pytest.raises(DataError, match="^source must name a folder; .* there is no such user"):
+        load_images("~nobody-of-this-name/pictures")

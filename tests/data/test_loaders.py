@@ -215,3 +215,30 @@ def test_every_data_set_has_several_mirrors(dataset):
 def test_the_data_package_brings_no_keras():
     code = "import sys, vaelib.data; print(sorted({'keras', 'tensorflow', 'mlxtend', 'requests'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_archives_are_measured_before_they_are_unpacked(tmp_path, monkeypatch):
+    import gzip
+    import zipfile
+
+    from vaelib.data import mnist
+
+    monkeypatch.setattr(mnist, "LARGEST_FILE", 100_000)
+    with zipfile.ZipFile(tmp_path / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("x_train.npy", bytes(1_000_000))
+    monkeypatch.setattr(mnist.np, "load", lambda *_, **__: pytest.fail("unpacked"))
+    with pytest.raises(DataError, match="it unpacks to more than 0 MB"):
+        mnist.read_npz([tmp_path / "bomb.npz"])
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(bytes(1_000_000)))
+    with pytest.raises(DataError, match="it unpacks to more than 0 MB"):
+        mnist.read_idx([tmp_path / "bomb.gz"] * 4)
+
+
+def test_a_matlab_file_of_the_newest_kind_is_named(tmp_path):
+    """Version 7.3 is HDF5 behind a header of 512 bytes, whose version number says so."""
+    from vaelib.data.frey_face import read_mat
+
+    header = b"MATLAB 7.3 MAT-file".ljust(124, b" ") + b"\x00\x02IM"
+    (tmp_path / "new.mat").write_bytes(header.ljust(512, b"\x00") + b"\x89HDF\r\n\x1a\n" + bytes(100))
+    with pytest.raises(DataError, match=r"it is a MATLAB 7.3 file \(HDF5\). Save it in MATLAB with the option -v7"):
+        read_mat([tmp_path / "new.mat"])

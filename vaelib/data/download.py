@@ -7,6 +7,7 @@ Environment variables: VAELIB_DATA names a folder with the reader's own files; V
 downloads (else the system's cache folder); VAELIB_OFFLINE=1 skips the download.
 """
 
+import errno
 import hashlib
 import os
 import shutil
@@ -27,6 +28,10 @@ from vaelib.mime import DATA_MIME
 # network this is the whole wait.
 PATIENCE_SECONDS = (4.0, 1.0)
 STALL_SECONDS = 10.0  # how long a download that has begun may pause
+SLOWEST = 20_000  # bytes per second, over as many seconds: a mirror that only drips is left for the next one
+TELL_SECONDS = 5.0  # after which a download says how far it is, and again each time as much has passed
+LARGEST_FILE = 100_000_000  # bytes of one file, packed or unpacked: ten times what any of the data sets has
+_DISK = {errno.ENOSPC, errno.EROFS, errno.EACCES, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
 class DataError(ValueError):
@@ -116,7 +121,7 @@ def find(dataset):
             return read_checked(dataset, cached), "from the cache", ""
         except DataError as error:
             print(f"The {dataset.file} in the cache is not used, and fetched again: {error.__cause__}")
-    if os.environ.get("VAELIB_OFFLINE", "").strip().lower() not in ("", "0", "false", "no"):
+    if _offline():
         return None, "", "VAELIB_OFFLINE is set, so nothing was downloaded"
     if dataset.name in _failed:
         return None, "", f"{_failed[dataset.name]} (earlier; restart the kernel to try again)"
@@ -125,6 +130,18 @@ def find(dataset):
         _failed[dataset.name] = result
         return None, "", result
     return arrays, f"downloaded from {result}", ""
+
+
+def expects_real(dataset):
+    """Whether `find` would look for the real data: they are in a folder, or may be downloaded.
+
+    Raises:
+        DataError: VAELIB_DATA is no folder.
+    """
+    folder = _data_folder()
+    if (folder is not None and _is_file(folder / dataset.file)) or _is_file(cache_folder() / dataset.file):
+        return True
+    return not _offline()
 
 
 def notice(dataset, stand_in, reason):
@@ -152,6 +169,8 @@ def _read(read, paths, expected):
         arrays = read(paths)
     except DataError:
         raise
+    except PermissionError as error:
+        raise DataError("the file may not be read: permission denied.") from error
     except Exception as error:  # a damaged file can make its reader raise anything
         raise DataError(
             f"the file cannot be read ({type(error).__name__}); it is cut off, damaged or of another kind."
@@ -181,17 +200,21 @@ def sha256(array):
 def cache_folder():
     """The folder that keeps downloads: VAELIB_CACHE, or the system's cache folder."""
     if os.environ.get("VAELIB_CACHE"):
-        return Path(os.environ["VAELIB_CACHE"]).expanduser().absolute()
+        return expanded("VAELIB_CACHE", os.environ["VAELIB_CACHE"]).absolute()
     import pooch
 
     return Path(pooch.os_cache("vaelib"))
+
+
+def _offline():
+    return os.environ.get("VAELIB_OFFLINE", "").strip().lower() not in ("", "0", "false", "no")
 
 
 def _data_folder():
     value = os.environ.get("VAELIB_DATA", "")
     if not value:
         return None
-    folder = Path(value).expanduser()
+    folder = expanded("VAELIB_DATA", value)
     if not folder.is_dir():
         raise DataError(
             f"VAELIB_DATA must name a folder; received {value!r}, which is "
@@ -200,8 +223,23 @@ def _data_folder():
     return folder
 
 
+def expanded(name, value):
+    """Return a path with its ~ filled in, or raise DataError where nobody has that name."""
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"{name} must name a folder; received {str(value)!r}, and there is no such user.") from error
+
+
 def _download(dataset, cached):
     """Try the mirrors in turn. Returns (arrays, host), or (None, what went wrong)."""
+    try:
+        return _try_mirrors(dataset, cached)
+    except OSError as error:  # none of the mirrors' doing
+        return None, f"the download could not be written to {tempfile.gettempdir()}: {_reason(error)}"
+
+
+def _try_mirrors(dataset, cached):
     problems = []
     with tempfile.TemporaryDirectory(prefix="vaelib-", ignore_cleanup_errors=True) as scratch:
         for number, mirror in enumerate(dataset.mirrors):
@@ -211,9 +249,11 @@ def _download(dataset, cached):
                 for i, url in enumerate(mirror.urls):
                     paths.append(Path(scratch) / f"{number}-{i}")
                     patience = PATIENCE_SECONDS[min(number, 1)]
-                    _fetch(url, paths[-1], patience if i == 0 else STALL_SECONDS)
+                    _fetch(url, paths[-1], patience if i == 0 else STALL_SECONDS, f"{dataset.name} from {host}")
                 arrays = _read(mirror.read, paths, dataset.expected)
             except Exception as error:  # whatever went wrong here, the next mirror may be well
+                if isinstance(error, OSError) and error.errno in _DISK:
+                    raise
                 problems.append(f"{host}: {_reason(error)}")
                 continue
             _keep(dataset, mirror, arrays, paths[0], cached)
@@ -221,27 +261,58 @@ def _download(dataset, cached):
     return None, "no mirror brought it (" + "; ".join(problems) + ")"
 
 
-def _fetch(url, path, patience):
+class _Watch:
+    """Counts what a download brings, in the place of pooch's progress bar, and ends it where it shall not go on."""
+
+    def __init__(self):
+        self.total, self.bytes, self.unwanted = 0, 0, False
+
+    def update(self, count):
+        self.bytes += count
+        if self.unwanted:
+            raise TimeoutError("left")
+        if max(self.bytes, self.total) > LARGEST_FILE:
+            raise DataError(f"the file is larger than {LARGEST_FILE / 1e6:.0f} MB")
+
+    def reset(self):
+        pass
+
+    def close(self):
+        pass
+
+
+def _fetch(url, path, patience, what):
     """Download one file, in a thread: looking up a host's name can hang far beyond any time limit of its own."""
     import pooch
 
-    problem = []
+    problem, watch = [], _Watch()
 
     def work():
         try:
-            pooch.HTTPDownloader(timeout=(STALL_SECONDS, STALL_SECONDS))(url, str(path), None)
+            pooch.HTTPDownloader(timeout=(STALL_SECONDS, STALL_SECONDS), progressbar=watch)(url, str(path), None)
         except Exception as error:
             problem.append(error)
 
     thread = threading.Thread(target=work, daemon=True)
-    gives_up = time.monotonic() + patience
+    started = time.monotonic()
     thread.start()
-    begun = False
-    while thread.is_alive():
-        begun = begun or (path.exists() and path.stat().st_size > 0)
-        if not begun and time.monotonic() > gives_up:
-            raise TimeoutError("no answer")
-        thread.join(0.02)
+    looked, had, told = started, 0, started
+    try:
+        while thread.is_alive():
+            now = time.monotonic()
+            if not watch.bytes and now - started > patience:
+                raise TimeoutError("no answer")
+            if watch.bytes and now - looked > STALL_SECONDS:
+                if watch.bytes - had < SLOWEST * STALL_SECONDS:
+                    raise TimeoutError(f"too slow, {(watch.bytes - had) / STALL_SECONDS / 1000:.1f} kB a second")
+                looked, had = now, watch.bytes
+            if watch.bytes and now - told > TELL_SECONDS:
+                told = now
+                of = f" of {watch.total / 1e6:.1f}" if watch.total else ""
+                print(f"Downloading {what}: {watch.bytes / 1e6:.1f}{of} MB", flush=True)
+            thread.join(0.02)
+    finally:
+        watch.unwanted = True  # a thread that is left must not go on to fill the disk
     if problem:
         raise problem[0]
 

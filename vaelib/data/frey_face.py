@@ -46,12 +46,15 @@ def read_mat(paths):
     """Read the frames from frey_rawface.mat, whose array ff holds one frame per column."""
     import scipy.io
 
-    file = scipy.io.loadmat(paths[0], variable_names=["ff"])
-    if "ff" not in file:
+    try:
+        shapes = {name: shape for name, shape, _ in scipy.io.whosmat(paths[0])}  # looked at before anything is unpacked
+    except NotImplementedError as error:
+        raise DataError("it is a MATLAB 7.3 file (HDF5). Save it in MATLAB with the option -v7.") from error
+    if "ff" not in shapes:
         raise DataError("ff is missing.")
-    ff = file["ff"]
-    if ff.shape != (560, 1965):
-        raise DataError(f"ff must have shape (560, 1965), one frame per column; received {ff.shape}.")
+    if shapes["ff"] != (560, 1965):
+        raise DataError(f"ff must have shape (560, 1965), one frame per column; received {shapes['ff']}.")
+    ff = scipy.io.loadmat(paths[0], variable_names=["ff"])["ff"]
     return {"frames": np.ascontiguousarray(ff.T).reshape(-1, 28, 20)}
 
 
@@ -69,7 +72,7 @@ DATASET = Dataset(
     expected={"frames": Expected((1965, 28, 20), "2438ba4f0d2a6bd8bac43de756141eaa33c8d248dd613d464bdb1210d9b7af78")},
     mirrors=(
         Mirror(("https://cs.nyu.edu/~roweis/data/frey_rawface.mat",), read_mat),
-        Mirror(("http://www.cs.nyu.edu/~roweis/data/frey_rawface.mat",), read_mat),
+        Mirror(("https://www.cs.nyu.edu/~roweis/data/frey_rawface.mat",), read_mat),
         Mirror(("https://web.archive.org/web/2020id_/https://cs.nyu.edu/~roweis/data/frey_rawface.mat",), read_mat),
     ),
 )

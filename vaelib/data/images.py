@@ -1,5 +1,6 @@
 """Your own pictures, a folder of files or an array, as a checked data set: each refusal says what to do about it."""
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,7 +9,7 @@ from PIL import Image, ImageOps
 
 from vaelib import checks
 from vaelib.data import tiles
-from vaelib.data.download import DataError, Source
+from vaelib.data.download import DataError, Source, expanded
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".pnm")
 MAX_BYTES = 400_000_000  # of pixels as float32: training needs as much again, and a small machine has little
@@ -89,8 +90,8 @@ def load_images(
     if white is not None and not 0 < white < np.inf:
         raise ValueError(f"white must be the value of a white pixel, above 0; received {white!r}.")
     if isinstance(source, str | Path):
-        x, names, done = _from_folder(Path(source).expanduser(), size, tile, colour, at_least)
-        name, origin = name or Path(source).expanduser().resolve().name, "from a folder"
+        x, names, done = _from_folder(expanded("source", source), size, tile, colour, at_least)
+        name, origin = name or expanded("source", source).resolve().name, "from a folder"
         if white is not None:
             raise ValueError("white is for arrays: picture files say themselves what white is. Leave it out.")
     else:
@@ -144,6 +145,8 @@ def _from_folder(folder, size, tile, colour, at_least):
         raise DataError(
             f"source must name a folder of pictures; {folder} {problem}. Name the folder, or pass an array."
         )
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise DataError(f"The folder {folder} may not be read: permission denied. Allow it, or name another one.")
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not _hidden(path.relative_to(folder)))
     pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
     if not pictures:
@@ -159,6 +162,8 @@ def _from_folder(folder, size, tile, colour, at_least):
             pixels, notes = _read(path, size, colour)
         except DataError:
             raise
+        except PermissionError:
+            raise DataError(f"{name} may not be read: permission denied. Allow it, or take it out.") from None
         except Exception as error:  # a damaged file can make its reader raise anything
             broken.append((name, error))
             continue

@@ -2,11 +2,12 @@
 
 import functools
 import gzip
+import zipfile
 from typing import NamedTuple
 
 import numpy as np
 
-from vaelib.data.download import Dataset, Expected, Mirror, Source, find, notice
+from vaelib.data.download import LARGEST_FILE, DataError, Dataset, Expected, Mirror, Source, find, notice
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 IDX_FILES = (
@@ -83,6 +84,9 @@ def stand_in_digits():
 
 def read_npz(paths):
     """Read the four arrays of Keras's mnist.npz."""
+    with zipfile.ZipFile(paths[0]) as packed:
+        if sum(entry.file_size for entry in packed.infolist()) > LARGEST_FILE:
+            raise DataError(f"it unpacks to more than {LARGEST_FILE / 1e6:.0f} MB.")
     # Opened here: where the file is broken, NumPy would leave it open.
     with open(paths[0], "rb") as opened, np.load(opened, allow_pickle=False) as file:
         return {key: file[key] for key in KEYS if key in file}
@@ -99,7 +103,9 @@ def read_idx(paths):
 
 def _read_idx_file(path):
     with gzip.open(path) as file:
-        data = file.read()
+        data = file.read(LARGEST_FILE + 1)
+    if len(data) > LARGEST_FILE:
+        raise DataError(f"it unpacks to more than {LARGEST_FILE / 1e6:.0f} MB.")
     rank = data[3]  # two zero bytes, the type (8: uint8), the rank, then the sizes as big-endian 32-bit numbers
     start = 4 + 4 * rank
     shape = np.frombuffer(data[4:start], ">u4").astype(int)

@@ -8,7 +8,13 @@ from typing import Any
 
 from vaelib.tools.runner.notebooks import CourseError, Notebook, choose, find_notebooks
 from vaelib.tools.runner.options import parse_options
-from vaelib.tools.runner.parameters import assign_parameters, parse_grid, parse_parameters
+from vaelib.tools.runner.parameters import (
+    absolute_paths,
+    assign_parameters,
+    check_kinds,
+    parse_grid,
+    parse_parameters,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,6 +34,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CourseError as error:
         print(error, file=sys.stderr)
         return 2
+    except BlockingIOError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except OSError as error:  # a full disk, a folder that nobody may write to
+        where = f"{error.filename}: " if error.filename else ""
+        print(
+            f"The results cannot be written. {where}{error.strerror or error}. Make room, or name a folder that can be "
+            "written with --output.",
+            file=sys.stderr,
+        )
+        return 1
     except KeyboardInterrupt:  # between two notebooks, or a second time
         return 130
 
@@ -35,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(chosen: list[Notebook], options: argparse.Namespace) -> int:
     from vaelib.tools.runner.running import run_notebooks  # papermill: only where something runs
 
-    parameters = parse_parameters(options.parameters)
+    parameters = absolute_paths(parse_parameters(options.parameters))
+    check_kinds(chosen, {name: [value] for name, value in parameters.items()})
     output = _output(options.output, options)
     assigned = assign_parameters(chosen, parameters)
     for name in parameters:
@@ -78,12 +96,15 @@ def _sweep(chosen: list[Notebook], options: argparse.Namespace) -> int:
         raise CourseError(f"A sweep runs one notebook: name it, for example `sweep {chosen[0].name}`.")
     output = _output(options.output or Path("build/sweeps") / chosen[0].name, options)
     grid = parse_grid(options.parameters, options.seeds)
+    check_kinds(chosen, grid)
     return sweep(chosen[0], grid, output, jobs=options.jobs, timeout=options.timeout)
 
 
 def _output(folder: Path, options: argparse.Namespace) -> Path:
     if folder.resolve() == options.notebooks.resolve():
         raise CourseError(f"--output must not be the notebooks' own folder; received {folder}.")
+    if folder.exists() and not folder.is_dir():
+        raise CourseError(f"--output must name a folder; {folder} is a file.")
     return folder
 
 

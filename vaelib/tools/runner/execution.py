@@ -73,7 +73,8 @@ def execute(
         with replace_file(output) as half:
             nbformat.write(executed, half)
     evidence = collect_evidence(executed)
-    error = _describe(failure, executed, said) if failure is not None else _broken_claims(evidence["claims"])
+    error = _describe(failure, executed, said) if failure is not None else _left_early(executed)
+    error = error or _broken_claims(evidence["claims"])
     interrupted = isinstance(failure, KeyboardInterrupt)
     return {
         "name": notebook.name,
@@ -104,7 +105,7 @@ def _failure_of(run: Callable[[], object], process: KernelProcess) -> BaseExcept
 
 @contextlib.contextmanager
 def _ctrl_c_kills(process: KernelProcess) -> Iterator[None]:
-    """Let Ctrl-C end the kernel, and so the notebook, in good order; a second one ends the runner.
+    """Let Ctrl-C, or a signal that ends the runner, end the notebook in good order; a second one ends the runner.
 
     A KeyboardInterrupt would strike anywhere in the client's event loop, and may leave a kernel behind.
     """
@@ -115,7 +116,8 @@ def _ctrl_c_kills(process: KernelProcess) -> Iterator[None]:
         process.unwanted = True
         process.kill()
 
-    with on_signals(on_interrupt, signal.SIGINT):
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # not every system has all of them
+    with on_signals(on_interrupt, *(getattr(signal, name) for name in names if hasattr(signal, name))):
         yield
 
 
@@ -137,6 +139,31 @@ def _describe(failure: BaseException, executed: nbformat.NotebookNode, said: str
             cell, count = position, candidate.execution_count
     plain = {"name": name, "message": message, "traceback": traceback}
     return {"cell": cell, "execution_count": count, **{key: strip_ansi(text) for key, text in plain.items()}}
+
+
+def _left_early(executed: nbformat.NotebookNode) -> dict[str, Any] | None:
+    """A cell that left the notebook is a failure, though papermill takes `sys.exit(0)` for its end."""
+    code = [
+        (position, cell)
+        for position, cell in enumerate(_own_cells(executed), start=1)
+        if cell.cell_type == "code" and cell.source.strip()
+    ]
+    for i, (position, cell) in enumerate(code):
+        exits = [o for o in cell.outputs if o.output_type == "error" and o.ename == "SystemExit"]
+        not_run = [str(other) for other, later in code[i + 1 :] if later.execution_count is None]
+        if exits or (not_run and code[i + 1][1].execution_count is None):
+            name, value = ("SystemExit", exits[0].evalue) if exits else ("Stopped", "")
+            rest = f"cells not run: {', '.join(not_run)}" if not_run else "it was the last cell"
+            message = f"{value or 'the notebook ended here'}; {rest}. A lesson must run to its end: take the exit out."
+            count = cell.execution_count
+            return {"cell": position, "execution_count": count, "name": name, "message": message, "traceback": ""}
+    return None
+
+
+def _own_cells(executed: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """The cells without those that papermill has added."""
+    added = {"injected-parameters", "papermill-error-cell-tag"}
+    return [cell for cell in executed.cells if not added & set(cell.metadata.get("tags", []))]
 
 
 def _broken_claims(claims: list[dict[str, Any]]) -> dict[str, Any] | None:

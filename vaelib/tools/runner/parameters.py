@@ -4,6 +4,7 @@ import ast
 import difflib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from vaelib.tools.runner.notebooks import CourseError, Notebook
@@ -30,6 +31,11 @@ def parse_parameter(text: str) -> tuple[str, Any]:
             parsed = read(value.strip())
         except _NOT_A_LITERAL:
             continue
+        if not isinstance(parsed, bool | int | float | str | list | tuple | dict | None):
+            raise CourseError(
+                f"The value of '{name}' must be a number, a text, true, false, null, a list or a dictionary; received "
+                f"'{value.strip()}'. Write several values as a list, [1,2]."
+            )
         # Of what Python can write down, a notebook is given what JSON can write down too.
         return name, list(parsed) if isinstance(parsed, tuple) else parsed
     return name, value
@@ -96,6 +102,53 @@ def assign_parameters(chosen: Sequence[Notebook], parameters: Mapping[str, Any])
         notebook.name: {name: value for name, value in parameters.items() if name in notebook.parameters}
         for notebook in chosen
     }
+
+
+def check_kinds(chosen: Sequence[Notebook], grid: Mapping[str, Sequence]) -> None:
+    """Refuse a value that is not of the kind of its default: a lesson would meet it minutes later, in some cell.
+
+    Args:
+        chosen: notebooks.
+        grid: dict of parameter to the values that it shall take.
+
+    Raises:
+        CourseError: a number was expected and something else came, or a whole number and a fraction, or a truth value.
+    """
+    for notebook in chosen:
+        for name in grid.keys() & notebook.parameters.keys():
+            try:
+                default = ast.literal_eval(notebook.parameters[name])
+            except _NOT_A_LITERAL:
+                continue
+            for value in grid[name]:
+                if (wanted := _misses(default, value)) is not None:
+                    raise CourseError(
+                        f"'{name}' of {notebook.name} must be {wanted}, as its default {default!r} is; "
+                        f"received {value!r}."
+                    )
+
+
+def absolute_paths(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parameters, folders and files that stand here as absolute paths: a notebook runs in its own folder."""
+    return {name: _absolute(name, value) for name, value in parameters.items()}
+
+
+def _absolute(name, value):
+    is_path = isinstance(value, str) and any(word in name for word in ("folder", "path", "file", "directory"))
+    if not is_path or not value or not Path(value).exists():
+        return value
+    return str(Path(value).absolute())
+
+
+def _misses(default, value):
+    """What a value must be and is not; None where it fits."""
+    if isinstance(default, bool):
+        return None if isinstance(value, bool) else "true or false"
+    if isinstance(default, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return "a number"
+        return "a whole number" if isinstance(default, int) and not isinstance(value, int) else None
+    return None
 
 
 def _unknown(name: str, chosen: Sequence[Notebook]) -> str:

@@ -31,7 +31,7 @@ pre { background: #f5f5f5; padding: .75rem; overflow-x: auto; font-size: 13px; }
 <h1>Course report</h1>
 {% set failed = notebooks | rejectattr("passed") | list %}
 <p{% if failed or not_run %} class="failed"{% endif %}>{{ headline }}</p>
-{% if not_run %}<p>Interrupted. Not run: {{ not_run | join(", ") }}.</p>{% endif %}
+{% if not_run %}<p>Not run: {{ not_run | join(", ") }}.</p>{% endif %}
 <table>
 <thead><tr><th>notebook</th><th>result</th><th class="n">seconds</th><th class="n">peak memory, MB</th>
 <th class="n">claims held</th><th>data</th></tr></thead>
@@ -82,7 +82,7 @@ def write_report(
     Args:
         folder: where the executed copies are.
         results: what `execute` returned, in the order of the course.
-        not_run: names of the notebooks that an interrupt left out.
+        not_run: names of the chosen notebooks that have not run, yet or at all.
 
     Returns:
         dict, the content of `report.json`.
@@ -90,7 +90,7 @@ def write_report(
     folder = Path(folder)
     report = {
         "passed": all(result["passed"] for result in results) and not not_run,
-        "headline": headline(results),
+        "headline": headline(results, len(not_run)),
         "seconds": round(sum(result["seconds"] for result in results), 2),
         "notebooks": results,
         "not_run": list(not_run),
@@ -108,11 +108,11 @@ def write_report(
     return report
 
 
-def headline(results: Sequence[dict[str, Any]]) -> str:
-    """Return how many notebooks passed and how many claims held, in words."""
+def headline(results: Sequence[dict[str, Any]], num_not_run: int = 0) -> str:
+    """Return how many of the chosen notebooks passed and how many claims held, in words."""
     claims = [claim for result in results for claim in result["claims"]]
     passed, held = sum(result["passed"] for result in results), sum(claim["passed"] for claim in claims)
-    return f"{passed} of {len(results)} notebooks passed; {held} of {len(claims)} claims held"
+    return f"{passed} of {len(results) + num_not_run} notebooks passed; {held} of {len(claims)} claims held"
 
 
 def result_line(label: str, result: dict[str, Any], width: int) -> str:

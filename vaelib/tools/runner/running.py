@@ -6,6 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from vaelib.files import only_writer
 from vaelib.tools.runner.execution import execute
 from vaelib.tools.runner.notebooks import Notebook
 from vaelib.tools.runner.report import result_line, write_report
@@ -30,13 +31,29 @@ def run_notebooks(
 
     Returns:
         Exit status: 0 when all passed and were saved, 1 when not, 130 after an interrupt.
+
+    Raises:
+        BlockingIOError: another run writes into that folder.
     """
+    with only_writer(output):
+        return _run(notebooks, parameters, output, timeout, save)
+
+
+def _run(
+    notebooks: Sequence[Notebook],
+    parameters: Mapping[str, dict[str, Any]],
+    output: Path,
+    timeout: float | None,
+    save: Callable[[Notebook, dict[str, Any]], str | None],
+) -> int:
     results: list[dict[str, Any]] = []
     report: dict[str, Any] = {}
     interrupted, unsaved = False, 0
     width = max(len(notebook.name) for notebook in notebooks)
     # papermill adds a cell for the parameters.
     cells = [notebook.num_code_cells + bool(parameters[notebook.name]) for notebook in notebooks]
+    # Every chosen notebook stands in the report from the start: whatever ends this process, none is forgotten.
+    write_report(output, [], [notebook.name for notebook in notebooks])
     # Silent unless someone watches: a log keeps the lines, not the bar.
     with tqdm(total=sum(cells), unit="cell", disable=None, leave=False) as bar:
         for notebook in notebooks:
@@ -47,8 +64,7 @@ def run_notebooks(
             bar.n = sum(cells[: len(results)])  # a notebook that failed stopped short
             interrupted = result["status"] == "interrupted"
             # After each one, so that nothing that ran is lost.
-            not_run = [other.name for other in notebooks[len(results) :]] if interrupted else []
-            report = write_report(output, results, not_run)
+            report = write_report(output, results, [other.name for other in notebooks[len(results) :]])
             bar.write(result_line(notebook.name, result, width))
             if reason := save(notebook, result):
                 unsaved += 1

@@ -14,11 +14,12 @@ from typing import Any
 import psutil
 from tqdm import tqdm
 
+from vaelib.files import only_writer
 from vaelib.tools.jobs import Ended, run_jobs
 from vaelib.tools.processes import on_signals
 from vaelib.tools.runner.notebooks import Notebook
 from vaelib.tools.runner.report import result_line
-from vaelib.tools.runner.sweep_results import draw, write_table
+from vaelib.tools.runner.sweep_results import draw, mixed, write_table
 from vaelib.tools.runner.sweep_runs import Run, runs_of
 from vaelib.tools.runner.sweep_worker import start, take_log
 
@@ -54,9 +55,21 @@ def sweep(
 
     Raises:
         CourseError: the notebook has no such parameter; nothing has run then.
+        BlockingIOError: another sweep writes into that folder.
     """
-    output = Path(output)
-    runs = runs_of(notebook, grid, output)
+    runs = runs_of(notebook, grid, Path(output))
+    with only_writer(output):
+        return _sweep(notebook, grid, runs, Path(output), jobs, timeout)
+
+
+def _sweep(
+    notebook: Notebook,
+    grid: Mapping[str, Sequence],
+    runs: list[Run],
+    output: Path,
+    jobs: int | None,
+    timeout: float | None,
+) -> int:
     waiting = [run for run in runs if not run.passed()]
     jobs = min(jobs or default_jobs(), max(1, len(waiting)))
     finished = len(runs) - len(waiting)
@@ -74,6 +87,8 @@ def sweep(
         except KeyboardInterrupt:
             interrupted = True
     write_table(output, runs)
+    if warning := mixed(runs):
+        print(warning)
     draw(output / "sweep.png", grid, [(run.parameters, run.result()) for run in runs], notebook.name)
     passed, missing = sum(run.passed() for run in runs), sum(run.result() is None for run in runs)
     cut = f" Interrupted: {missing} not run; the same command goes on from here." if interrupted else ""

@@ -25,8 +25,8 @@ MEASURES = {"seconds": ("seconds", ""), "peak_rss_mb": ("peak memory", "MB")}
 def write_table(output: Path, runs: Sequence[Run]) -> None:
     """Write results.csv: a row per run of the grid, empty where it has not been run.
 
-    Columns: the parameters; passed, seconds, peak_memory_mb; every recorded figure with its unit; error and run, the
-    name of its folder below runs/.
+    Columns: the parameters; passed, seconds, peak_memory_mb; every recorded figure with its unit; data and vaelib,
+    what it ran on; error and run, the name of its folder below runs/.
     """
     results = [run.result() or {} for run in runs]
     parameters = list(runs[0].parameters)
@@ -35,16 +35,30 @@ def write_table(output: Path, runs: Sequence[Run]) -> None:
         for name in result.get("figures", {}):
             unit = result["units"].get(name)
             figures.setdefault(name, f"{name} ({unit})" if unit else f"figure {name}" if name in parameters else name)
-    header = [*parameters, "passed", "seconds", "peak_memory_mb", *figures.values(), "error", "run"]
+    header = [*parameters, "passed", "seconds", "peak_memory_mb", *figures.values(), "data", "vaelib", "error", "run"]
     rows = []
     for run, result in zip(runs, results, strict=True):
         values = [json.dumps(v) if isinstance(v, list | dict) else v for v in run.parameters.values()]
         rows.append([
             *values, *(result.get(key, "") for key in ("passed", "seconds", "peak_rss_mb")),
             *(result.get("figures", {}).get(name, "") for name in figures),
+            data_of(result), result.get("vaelib", ""),
             place(result["error"]) if result.get("error") else "", run.folder.name,
         ])  # fmt: skip
     write_csv(output / "results.csv", header, rows)
+
+
+def data_of(result: Mapping[str, Any]) -> str:
+    """Return what a run learned from, in words: names, and whether something stands in."""
+    return "; ".join(f"{d['name']} (stand-in)" if d["stand_in"] else d["name"] for d in result.get("data", []))
+
+
+def mixed(runs: Sequence[Run]) -> str:
+    """Return a sentence where the rows are not of one kind: other data, or another vaelib; else nothing."""
+    passed = [result for run in runs if (result := run.result()) and result["passed"]]
+    kinds = {"data": {data_of(result) for result in passed}, "vaelib": {result.get("vaelib", "") for result in passed}}
+    differ = [f"{name} ({', '.join(sorted(map(str, kind)))})" for name, kind in kinds.items() if len(kind) > 1]
+    return f"The rows differ in {' and '.join(differ)}: compare only those that agree in it." if differ else ""
 
 
 def draw(

@@ -1,7 +1,7 @@
 """The runs of a sweep: one for each point of the grid, each with a folder for what came of it.
 
-The folder is named by a hash of the parameters and of the notebook's code. What stands there as passed is never run
-again.
+The folder is named by a hash of the parameters, of the notebook's code, of vaelib's version and of which data the
+lessons would find. What stands there as passed is never run again.
 """
 
 import hashlib
@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import vaelib
+from vaelib.data import frey_face, mnist
+from vaelib.data.download import DataError, expects_real
 from vaelib.tools.results import write_json
-from vaelib.tools.runner.notebooks import Notebook
+from vaelib.tools.runner.notebooks import CourseError, Notebook
 from vaelib.tools.runner.parameters import assign_parameters
 
 
@@ -33,9 +36,10 @@ class Run:
     def result(self) -> dict[str, Any] | None:
         """Return what came of it, an entry as in the course report; None when it has not been run."""
         try:
-            return json.loads((self.folder / "result.json").read_text("utf-8"))
+            result = json.loads((self.folder / "result.json").read_text("utf-8"))
         except (OSError, ValueError):
             return None
+        return result if _is_result(result) else None
 
     def passed(self) -> bool:
         """Return whether it has been run and passed."""
@@ -43,20 +47,40 @@ class Run:
 
     def keep(self, result: dict[str, Any]) -> None:
         """Write the result."""
-        write_json(self.folder / "result.json", result)
+        write_json(self.folder / "result.json", {"vaelib": version(), **result})
 
 
 def runs_of(notebook: Notebook, grid: Mapping[str, Sequence], output: Path) -> list[Run]:
     """Return every combination of the grid's values as a Run, the last parameter changing fastest.
 
     Raises:
-        CourseError: the notebook has no such parameter.
+        CourseError: the notebook has no such parameter, or VAELIB_DATA names no folder.
     """
     assign_parameters([notebook], grid)
     code = [cell.source for cell in notebook.content.cells if cell.cell_type == "code"]
+    try:
+        data = {dataset.name: expects_real(dataset) for dataset in (mnist.DATASET, frey_face.DATASET)}
+    except DataError as error:
+        raise CourseError(str(error)) from error
     runs = []
     for values in itertools.product(*grid.values()):
         parameters = dict(zip(grid, values, strict=True))
-        identity = json.dumps([notebook.name, code, parameters], sort_keys=True).encode()
+        identity = json.dumps([notebook.name, code, parameters, version(), data], sort_keys=True).encode()
         runs.append(Run(notebook, parameters, output / "runs" / hashlib.sha256(identity).hexdigest()[:16]))
     return runs
+
+
+def version() -> str:
+    """Return vaelib's version."""
+    return getattr(vaelib, "__version__", "unknown")
+
+
+def _is_result(value: Any) -> bool:
+    """Whether a file holds what a run leaves, and not what something else wrote there."""
+    if not isinstance(value, dict) or not isinstance(value.get("passed"), bool):
+        return False
+    numbers = all(isinstance(value.get(key), int | float) for key in ("seconds", "peak_rss_mb"))
+    tables = all(isinstance(value.get(key), dict) for key in ("figures", "units"))
+    return (
+        numbers and tables and isinstance(value.get("error"), dict | None) and isinstance(value.get("data", []), list)
+    )
