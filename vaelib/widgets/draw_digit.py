@@ -6,6 +6,7 @@ import traitlets
 from vaelib.pretrained.networks import NumpyDecoder, NumpyEncoder
 from vaelib.widgets import bundles
 from vaelib.widgets.browser import decoder_layers, network_layers
+from vaelib.widgets.cells import replace_widgets_of_this_cell
 from vaelib.widgets.plane import LatentPlane
 from vaelib.widgets.strokes import RADIUS, SIDE, to_image
 
@@ -135,6 +136,7 @@ class DrawDigit(LatentPlane):
             },
         )
         super().__init__()
+        replace_widgets_of_this_cell(self)
 
     def reconstruction(self):
         """Return what the decoder makes of the mean of q(z|x), shape (28, 28); black while nothing is drawn."""

@@ -6,6 +6,7 @@ import traitlets
 from vaelib.checks import batch
 from vaelib.teaching.palette import CLASS_COLOURS, COLOURS
 from vaelib.widgets import bundles
+from vaelib.widgets.cells import replace_widgets_of_this_cell
 from vaelib.widgets.plane import LatentPlane
 
 # What a page should carry. 30 epochs of two runs with 400 codes and 100 small images are under 2 MB.
@@ -96,6 +97,7 @@ class EpochScrubber(LatentPlane):
         )
         self.at = len(self.epochs) - 1
         super().__init__()
+        replace_widgets_of_this_cell(self)
 
     @traitlets.validate("at")
     def _check_at(self, proposal):

@@ -7,6 +7,7 @@ from vaelib.checks import positive_int
 from vaelib.pretrained.networks import MEANS, UnsupportedDecoderError
 from vaelib.widgets import bundles
 from vaelib.widgets.browser import decoder_layers
+from vaelib.widgets.cells import replace_widgets_of_this_cell
 from vaelib.widgets.decoding import decode_function, decoded_image
 from vaelib.widgets.directions import direction_between
 from vaelib.widgets.export import write_page
@@ -128,6 +129,7 @@ class LatentPad(LatentPlane):
             },
         )
         super().__init__()
+        replace_widgets_of_this_cell(self)
         self.on_msg(self._answer)
 
     def image(self, z=None):

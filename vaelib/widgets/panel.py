@@ -133,6 +133,9 @@ class Panel:
 
     def show(self):
         """Display the sliders, the picture and the readout in the cell's output."""
+        if self.box.comm is None:
+            print("These sliders are closed: run the cell that makes them again.")
+            return
         data = self.box._repr_mimebundle_()
         names = ", ".join(self.labels.values())
         # Shown where no kernel runs, in place of the widget's class names.
