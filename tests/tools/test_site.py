@@ -593,3 +593,34 @@ def test_what_is_refused(course):
     (course.folder / "site" / "old.html").write_text("a lesson that is gone")
     assert html.escape("A") in Tags(course.build() / "01_a.html").text
     assert not (course.folder / "site" / "old.html").exists()
+
+
+def test_what_a_host_keeps_beside_the_pages_stays(course):
+    course.write("01_a", new_markdown_cell("# A"))
+    site = course.folder / "site"
+    (site / ".git").mkdir(parents=True)
+    (site / ".git" / "HEAD").write_text("mine")
+    for _ in range(2):
+        course.build()
+        assert (site / ".git" / "HEAD").read_text() == "mine" and (site / "01_a.html").is_file()
+    (site / "CNAME").write_text("example.org")
+    course.build()
+    assert (site / "CNAME").read_text() == "example.org"
+    assert not list(course.folder.glob(".partial-*"))
+
+
+def test_a_full_disk_leaves_the_earlier_site(course, monkeypatch):
+    from vaelib.tools.site import build
+
+    course.write("01_a", new_markdown_cell("# The first"))
+    course.build()
+    course.write("01_a", new_markdown_cell("# The second"))
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(build, "copy_mathjax", full)
+    with pytest.raises(OSError, match="No space left"):
+        course.build()
+    assert "The first" in Tags(course.folder / "site" / "01_a.html").text
+    assert not list(course.folder.glob(".partial-*"))

@@ -16,7 +16,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        Exit status: 0 when the site is whole, 1 when a notebook failed in its run, 2 for a request that makes no sense.
+        Exit status: 0 when the site is whole, 1 when a notebook failed in its run, 2 for a request that makes no
+        sense; 1 also where the pages cannot be written.
     """
     options = _parser().parse_args(argv)
     from vaelib.tools.runner.notebooks import CourseError
@@ -31,6 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CourseError as error:
         print(error, file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"The pages cannot be written to {options.output}: {error.strerror or error}.", file=sys.stderr)
+        return 1
     for source in sources:
         print(f"{source.notebook.name}   from {source.executed or source.notebook.path}")
     size = sum(file.stat().st_size for file in options.output.rglob("*") if file.is_file())
@@ -42,7 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m vaelib.tools.site",
         description="Write the course as web pages that need no network. A page shows the executed copy of its "
-        "notebook where one fits, from `make course` or from an earlier build; otherwise the notebook itself.",
+        "notebook where one fits, from `make course` or from an earlier build; otherwise the notebook itself. "
+        "Markdown, HTML and SVG of a notebook reach its page as they are: build pages of notebooks that you trust.",
     )
     parser.add_argument(
         "--notebooks", type=Path, default=Path("notebooks"), metavar="DIR", help="the lessons; default: %(default)s"

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ HERE = Path(__file__).parent
 MAP = "course_map.svg"
 FRONT = "09_faces"  # the lesson whose first explorer is alive on the front page
 LABS = bundles.FOLDER
+KEPT = ("CNAME",)  # with everything hidden: what a host of pages keeps beside a site
 
 
 def build_site(
@@ -34,7 +36,10 @@ def build_site(
     images: str | os.PathLike = "images",
     lite: str | os.PathLike | None = None,
 ) -> list[Page]:
-    """Write the whole site into a folder; what an earlier build left there goes.
+    """Write the whole site into a folder; what an earlier build left there goes once the new one is whole.
+
+    Hidden files and folders there, such as `.git`, and `CNAME` stay. Markdown, HTML and SVG of the notebooks reach the
+    pages as they are: build pages of notebooks that you trust.
 
     Args:
         sources: list of Source, in the order of the course.
@@ -47,9 +52,14 @@ def build_site(
 
     Raises:
         CourseError: the folder holds something else, or an image of a page does not exist.
+        OSError: the pages cannot be written; the earlier site still stands.
     """
     output, images = Path(output), Path(images)
-    if output.exists() and any(output.iterdir()) and not (output / "assets" / "widgets.js").is_file():
+    if (
+        output.exists()
+        and any(not _kept(entry) for entry in output.iterdir())
+        and not (output / "assets" / "widgets.js").is_file()
+    ):
         raise CourseError(f"{output} holds something that is no earlier build of the site. Name another folder.")
     names = [source.notebook.name for source in sources]
     pages = [render_page(source, names) for source in sources]
@@ -58,8 +68,38 @@ def build_site(
     found = [entry for page in pages for entry in entries(page.name, page.title, page.body)]
     for page in pages:
         page.body = _inline_diagrams(link_first_uses(page.body, terms, page.name), images)
-    if output.exists():
-        shutil.rmtree(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".partial-", dir=output.parent, ignore_cleanup_errors=True) as scratch:
+        new = Path(scratch)
+        _write_site(pages, new, images, wanted, found, names, terms, _in_lite(lite, output, names))
+        _put_in_place(new, output)
+    return pages
+
+
+def _put_in_place(new: Path, output: Path) -> None:
+    """Move a site that is whole to where an earlier one stands; what a host keeps there, such as .git, stays."""
+    output.mkdir(exist_ok=True)
+    for old in output.iterdir():
+        if not _kept(old):
+            shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
+    for entry in new.iterdir():
+        os.replace(entry, output / entry.name)
+
+
+def _kept(entry: Path) -> bool:
+    return entry.name.startswith(".") or entry.name in KEPT
+
+
+def _write_site(
+    pages: Sequence[Page],
+    output: Path,
+    images: Path,
+    wanted: set[str],
+    found: Sequence[Any],
+    names: Sequence[str],
+    terms: Sequence[Term],
+    in_lite: dict[str, str],
+) -> None:
     for folder in ("images", "figures", "explorers"):
         (output / folder).mkdir(parents=True)
     for name in wanted:
@@ -76,8 +116,7 @@ def build_site(
         _copy_labs(output / "assets")
     copy_mathjax(output / "assets" / "mathjax")
     course_map = _course_map(images / MAP, names) if MAP in wanted else ""
-    _write_pages(pages, output, course_map, [term for term in terms if term.used], _in_lite(lite, output, names))
-    return pages
+    _write_pages(pages, output, course_map, [term for term in terms if term.used], in_lite)
 
 
 def _copy_labs(assets: Path) -> None:
