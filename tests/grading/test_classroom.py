@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from answers import COURSE, cell_of, classroom, grade, hand_in, points_of, read_export, source_of
+from answers import COURSE, UNPROTECTED, cell_of, classroom, grade, hand_in, points_of, read_export, source_of
 from nbgrader.api import Gradebook
 
 from vaelib.tools.grader.__main__ import main
@@ -267,7 +267,7 @@ def test_missing_package_stops_grading_and_leaves_the_scores_as_they_were(course
     (tmp_path / "out" / "scores.csv").write_text("as they were")
     environment = {**os.environ, "PYTHONPATH": str(broken.parent)}
     options = ["--course", tmp_path / "course", "--output", tmp_path / "out"]
-    run = classroom("grade", tmp_path / "in", *options, env=environment)
+    run = classroom("grade", tmp_path / "in", *UNPROTECTED, *options, env=environment)
     assert run.returncode == 1
     assert "Nobody was graded" in run.stderr and "twice: 0 of 5 points (ModuleNotFoundError" in run.stderr
     assert (tmp_path / "out" / "scores.csv").read_text() == "as they were"

@@ -1,15 +1,16 @@
 """Jobs in processes of their own: a few at a time, under limits, and ended together with whatever they started."""
 
+import itertools
 import math
 import multiprocessing
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, NamedTuple, Protocol
 
 from vaelib.tools.processes import Family
 
 LOOK_EVERY = 0.1  # seconds: a look goes through all processes of the machine
+MOST_PROCESSES = 200  # of one job
 
 
 class Process(Protocol):
@@ -52,7 +53,8 @@ class Ended(NamedTuple):
 
     Attributes:
         job: as it was given.
-        reason: "" where its process ended with status 0, else "crashed", "out of time" or "out of memory".
+        reason: "" where its process ended with status 0, else "crashed", "out of time", "out of memory" or
+            "too many processes".
         status: the exit status of its process.
     """
 
@@ -76,7 +78,7 @@ def run_jobs(
 
     Args:
         start: called with a job; starts its process and returns it, a `subprocess.Popen` or a `Forked`.
-        jobs: what to start, in this order.
+        jobs: what to start, in this order; each is asked for when a place is free.
         num_workers: how many run at a time.
         seconds: how long one job may take.
         num_bytes: how much memory one job may hold, with everything it started.
@@ -85,12 +87,13 @@ def run_jobs(
     Yields:
         Ended, one for each job, as they end.
     """
-    waiting, running = deque(jobs), list[_Running]()
+    waiting, running = iter(jobs), list[_Running]()
     try:
-        while waiting or running:
-            while waiting and len(running) < num_workers:
-                job = waiting.popleft()
+        while True:
+            for job in itertools.islice(waiting, num_workers - len(running)):
                 running.append(_Running(job, start(job)))
+            if not running:
+                return
             time.sleep(LOOK_EVERY)
             for one in list(running):
                 reason = one.reason_to_end(seconds, num_bytes)
@@ -122,7 +125,11 @@ class _Running:
         self.family.look()
         if time.monotonic() - self.started > seconds:
             return "out of time"
-        return "out of memory" if self.family.resident() > num_bytes else None
+        if self.family.count() > MOST_PROCESSES:
+            return "too many processes"
+        # To tell shared pages apart takes time: only where it matters.
+        too_much = self.family.resident() > num_bytes and self.family.proportional() > num_bytes
+        return "out of memory" if too_much else None
 
     def end(self) -> int | None:
         """End the job and everything it started: a kernel outlives its parent otherwise. Return the exit status."""

@@ -90,11 +90,14 @@ class WatchedKernel(AsyncKernelManager):
         await super().shutdown_kernel(now=now, restart=restart)
 
 
-def watched_kernel(process: KernelProcess, messages: IO[bytes] | None = None) -> type[WatchedKernel]:
+def watched_kernel(
+    process: KernelProcess, messages: IO[bytes] | None = None, kind: type[WatchedKernel] = WatchedKernel
+) -> type[WatchedKernel]:
     """Return a kernel manager, as papermill and nbconvert take it, whose kernel is watched.
 
     Args:
         process: watches the kernel from its start.
         messages: a file for what the kernel says outside its cells; None lets it go where ours goes.
+        kind: of kernel.
     """
-    return type("WatchedKernel", (WatchedKernel,), {"process": process, "messages": messages})
+    return type(kind.__name__, (kind,), {"process": process, "messages": messages})

@@ -31,15 +31,17 @@ class Family:
         """Return the resident memory of all together, in bytes."""
         return sum(map(_resident, self._members))
 
+    def proportional(self) -> int:
+        """Return the memory of all together in bytes, each shared page counted once; `resident` counts it each time."""
+        return sum(map(_proportional, self._members))
+
+    def count(self) -> int:
+        """Return how many of them run."""
+        return sum(not _is_gone(process) for process in self._members)
+
     def high_water_mark(self) -> int:
-        """Return the most memory that the process itself ever held, in bytes; 0 where the system keeps no such mark."""
-        first = self._members[0]
-        try:
-            status = Path(f"/proc/{first.pid}/status").read_text() if first.is_running() else ""
-        except OSError:  # not Linux, or ended
-            return 0
-        found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
-        return int(found[1]) * 1024 if found else 0
+        """Return the most memory that any one of them ever held, in bytes; 0 where the system keeps no such mark."""
+        return max(map(_high_water_mark, self._members))
 
     def interrupt(self) -> None:
         """Ask the process itself to end in good order."""
@@ -50,6 +52,10 @@ class Family:
 
     def kill(self) -> None:
         """End them all, and those that they are about to start."""
+        for process in self._members:  # with a wall ends all that runs behind it, however fast that multiplies
+            with contextlib.suppress(psutil.Error):
+                if process.name() == "bwrap":
+                    process.kill()
         stopped = 0
         while stopped < len(self._members):  # a process that stands still starts no other
             new, stopped = self._members[stopped:], len(self._members)
@@ -118,11 +124,37 @@ def limit_memory(num_bytes: float) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (int(num_bytes), int(num_bytes)))
 
 
+def limit_files(num_bytes: float) -> None:
+    """Let no file grow beyond the limit, and no core dump be written, here and in every process started from here."""
+    import resource
+
+    for kind, most in ((resource.RLIMIT_FSIZE, int(num_bytes)), (resource.RLIMIT_CORE, 0)):
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(kind, (most, most))
+
+
 def _resident(process: psutil.Process) -> int:
     try:
         return process.memory_info().rss
     except psutil.Error:  # it has ended
         return 0
+
+
+def _proportional(process: psutil.Process) -> int:
+    try:
+        full = process.memory_full_info()
+        return getattr(full, "pss", full.rss)  # Linux alone knows what is shared
+    except psutil.Error:
+        return _resident(process)
+
+
+def _high_water_mark(process: psutil.Process) -> int:
+    try:
+        status = Path(f"/proc/{process.pid}/status").read_text() if process.is_running() else ""
+    except OSError:  # not Linux, or ended
+        return 0
+    found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
 
 
 def _is_gone(process: psutil.Process) -> bool:

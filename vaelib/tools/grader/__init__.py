@@ -4,8 +4,12 @@ release        read nbgrader's configuration, build the student versions, check 
 submissions    find what each student handed in, and recognise it
 mending        put back the cells that a submission lost
 autograding    one submission through nbgrader, in a process and a course directory of its own
+wall           its kernel: no network, no file but the interpreter's, nothing that goes on afterwards
+shield         its tests: out of the answer's sight, and shown to be able to fail
 grading        grade a folder of submissions; stop when the model solutions do not pass here
-scores         the gradebook and the CSV files
+workplace      the folder for that, which goes even where grading is killed
+scores         the gradebook
+reports        the CSV files, and the journal from which a broken run goes on
 remarks        what a teacher should know of a notebook that ran
 preprocessors  what nbgrader runs in addition (named in assignments/nbgrader_config.py)
 

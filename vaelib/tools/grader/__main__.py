@@ -71,6 +71,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="submissions at a time; default: %(default)s",
     )
+    grade.add_argument("--again", action="store_true", help="grade once more what has not changed since it was graded")
+    grade.add_argument(
+        "--unprotected", action="store_true",
+        help="run students' code without a wall: it may read, write and send all that you may",
+    )  # fmt: skip
     return parser
 
 
@@ -87,9 +92,9 @@ def _grade(options: argparse.Namespace) -> int:
     from vaelib.tools.grader.autograding import Limits
     from vaelib.tools.grader.grading import grade
 
-    limits = Limits(options.seconds, options.gigabytes * 1e9, options.jobs)
+    limits = Limits(options.seconds, options.gigabytes * 1e9, options.jobs, not options.unprotected)
     print("First the model solutions, then the students:", flush=True)
-    submissions = grade(options.course, options.submitted, options.output, limits, _show)
+    submissions = grade(options.course, options.submitted, options.output, limits, _show, options.again)
     troubled = [submission for submission in submissions if submission.status != "graded"]
     for submission in troubled:
         if submission.status == "missing":

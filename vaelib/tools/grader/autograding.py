@@ -15,15 +15,17 @@ import nbformat
 from vaelib.tools.grader import preprocessors  # noqa: F401 (imported once, before the processes)
 from vaelib.tools.grader.mending import mend
 from vaelib.tools.grader.release import CONFIG, open_course
+from vaelib.tools.grader.shield import answers_of
 from vaelib.tools.grader.submissions import Submission
 from vaelib.tools.jobs import Forked, run_jobs
-from vaelib.tools.processes import limit_memory
+from vaelib.tools.processes import interrupt_when_orphaned, limit_files, limit_memory
 
 MODEL = "model_solution"  # stands where a student's name stands
+LONGEST_FILE = 64 * 10**6  # bytes
 
 
 class Limits(NamedTuple):
-    """How long a submission may take, how much memory it may hold, how many run at a time.
+    """How long a submission may take, how much memory it may hold, how many run at a time, and whether behind a wall.
 
     One cell is limited by `Execute.timeout` in nbgrader_config.py.
     """
@@ -31,13 +33,15 @@ class Limits(NamedTuple):
     seconds: float = 600
     num_bytes: float = 3e9
     num_workers: int = 2
+    protected: bool = True
 
 
 class Job(NamedTuple):
-    """A submission, and the course directory that holds it alone."""
+    """A submission, the course directory that holds it alone, and the names that each question asks for."""
 
     submission: Submission
     folder: Path
+    asked: dict[str, list[str]]
 
     @property
     def gradebook(self) -> str:
@@ -56,7 +60,7 @@ def prepare(submission: Submission, root: Path, work: Path) -> Job:
 
     Args:
         submission: with a notebook.
-        root: a course directory with the student versions and a gradebook, from `build_release`.
+        root: a course directory with the student versions and a gradebook without grades, from `build_release`.
         work: folder for the new one.
     """
     folder = Path(tempfile.mkdtemp(dir=work))
@@ -65,12 +69,13 @@ def prepare(submission: Submission, root: Path, work: Path) -> Job:
     shutil.copy(root / "gradebook.db", folder / "gradebook.db")
     # Not the notebook: it holds the solutions.
     shutil.copytree(root / "source" / name, folder / "source" / name, ignore=shutil.ignore_patterns("*.ipynb"))
+    asked = answers_of(nbformat.read(root / "source" / name / f"{name}.ipynb", as_version=4).cells)
     handed_in = folder / "submitted" / submission.student / name
     handed_in.mkdir(parents=True)
     if submission.student != MODEL:
         mend(submission, nbformat.read(root / "release" / name / f"{name}.ipynb", as_version=4))
     nbformat.write(submission.notebook, handed_in / f"{name}.ipynb")
-    return Job(submission, folder)
+    return Job(submission, folder, asked)
 
 
 def autograde(jobs: Iterable[Job], limits: Limits) -> Iterator[tuple[Job, str]]:
@@ -82,7 +87,7 @@ def autograde(jobs: Iterable[Job], limits: Limits) -> Iterator[tuple[Job, str]]:
     """
 
     def start(job: Job) -> Forked:
-        return Forked(lambda job: _autograde(job, limits.num_bytes), job)
+        return Forked(lambda job: _autograde(job, limits), job)
 
     running = run_jobs(
         start, jobs, num_workers=limits.num_workers, seconds=limits.seconds, num_bytes=limits.num_bytes
@@ -116,14 +121,17 @@ def _reason(job: Job, reason: str) -> str:
     return f"{'out of time' if 'CellTimeoutError' in words else 'crashed'}: {words}"
 
 
-def _autograde(job: Job, num_bytes: float) -> None:
+def _autograde(job: Job, limits: Limits) -> None:
     """Run nbgrader on one submission; in a process of its own."""
+    interrupt_when_orphaned(os.getppid())
     log = os.open(job.folder / "log.txt", os.O_CREAT | os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(log, stream)
     sys.stdout = sys.stderr = open(log, "w", closefd=False)
-    limit_memory(num_bytes)
-    result = open_course(job.folder).autograde(job.submission.assignment, job.submission.student)
+    limit_memory(limits.num_bytes)
+    limit_files(LONGEST_FILE)
+    options = {"Execute": {"protected": limits.protected, "asked": job.asked}}
+    result = open_course(job.folder, options).autograde(job.submission.assignment, job.submission.student)
     result["success"] = result["success"] and job.autograded.exists()
     (job.folder / "outcome.json").write_text(json.dumps(result))
 

@@ -1,9 +1,9 @@
 """Grade a folder of submissions, each by itself, into one gradebook."""
 
+import contextlib
 import os
 import shutil
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import nbformat
@@ -12,11 +12,11 @@ from nbgrader.apps import NbGraderAPI
 from vaelib.tools.grader import GraderError, scores
 from vaelib.tools.grader.autograding import MODEL, Job, Limits, autograde, last_words, prepare
 from vaelib.tools.grader.release import assignment_names, build_release, source_notebook
-from vaelib.tools.grader.remarks import failed_tests, look_at
-from vaelib.tools.grader.submissions import Submission, find_submissions
-from vaelib.tools.results import write_csv
-
-Sources = Mapping[str, nbformat.NotebookNode]  # name of an assignment to its source notebook
+from vaelib.tools.grader.remarks import failed_tests, look_at, unusual
+from vaelib.tools.grader.reports import Journal, Report, Sources
+from vaelib.tools.grader.submissions import Submission, find_submissions, printable
+from vaelib.tools.grader.wall import require_wall
+from vaelib.tools.grader.workplace import workplace
 
 
 def grade(
@@ -25,8 +25,9 @@ def grade(
     root: str | os.PathLike,
     limits: Limits | None = None,
     on_graded: Callable[[Submission], object] = lambda submission: None,
+    again: bool = False,
 ) -> list[Submission]:
-    """Grade everything that students handed in.
+    """Grade everything that students handed in, or what is left where an earlier run was broken off.
 
     Args:
         course: the course directory, with `source/` and nbgrader_config.py.
@@ -34,39 +35,82 @@ def grade(
         root: folder for the gradebook, scores.csv, submissions.csv, feedback/ and the graded notebooks.
         limits: Limits of one submission.
         on_graded: called with each Submission once its scores are in the gradebook.
+        again: grade those once more that were graded and have not changed since.
 
     Returns:
         List of Submission, one per student and assignment.
 
     Raises:
-        GraderError: nothing to grade, or a model solution does not earn full marks here; nobody gets a score then.
+        GraderError: nothing to grade, no wall, or a model solution does not earn full marks here; nobody gets a score
+            then.
     """
+    limits = limits or Limits()
+    if limits.protected:
+        require_wall()
     root = Path(root).resolve()
     sources, submissions = _handed_in(course, Path(submitted))
     names = [name for name in sources if any(name == submission.assignment for submission in submissions)]
     if not names:
         raise GraderError(f"No notebook of {', '.join(sources)} was found in {submitted}.")
-    limits = limits or Limits()
-    with tempfile.TemporaryDirectory(prefix="vaelib-grading-") as work:
-        check_environment(course, Path(work), sources, names, limits)
+    with workplace() as work:
+        clean = check_environment(course, work, sources, names, limits)
+        again |= not (root / "gradebook.db").exists()
         api = build_release(course, root, names)
-        gradebook = api.coursedir.db_url
-        jobs = [prepare(submission, root, Path(work)) for submission in submissions if submission.notebook]
-        for submission in submissions:
-            if not submission.notebook and submission.assignment and submission.path:
-                scores.enter_zero(gradebook, submission.student, submission.assignment)
-                on_graded(submission)
-        for job, reason in autograde(jobs, limits):
-            _enter(job, reason, root, gradebook)
-            on_graded(job.submission)
-    _write_feedback(api, submissions)
-    write_reports(root, gradebook, sources, submissions)
+        report = Report(root, api.coursedir.db_url, sources, submissions)
+        journal = Journal(root, sources, fresh=again)
+        waiting = [one for one in submissions if one.assignment and one.path and not journal.recall(one)]
+        report.waiting = set(waiting)
+        for one in waiting:
+            shutil.rmtree(root / "feedback" / one.student / one.assignment, ignore_errors=True)  # of an earlier version
+
+        def finish(one: Submission) -> None:
+            _write_feedback(api, one)
+            journal.record(one)
+            report.waiting.remove(one)
+            report.write_now_and_then()
+            on_graded(one)
+
+        for job, reason in autograde(_prepared(waiting, clean, work, report.gradebook, finish), limits):
+            with _charged(job.submission, report.gradebook):
+                _enter(job, reason, root, report.gradebook)
+            shutil.rmtree(job.folder, ignore_errors=True)
+            finish(job.submission)
+    report.write()
     return submissions
+
+
+def _prepared(
+    waiting: Iterable[Submission], clean: Path, work: Path, gradebook: str, finish: Callable[[Submission], None]
+) -> Iterator[Job]:
+    """Set each submission up when its turn comes; one that cannot be read or set up ends here."""
+    for one in waiting:
+        job = None
+        if one.notebook:
+            with _charged(one, gradebook):
+                job = prepare(one, clean, work)
+        else:
+            scores.enter_zero(gradebook, one.student, one.assignment)
+        if job:
+            yield job
+        else:
+            finish(one)
+
+
+@contextlib.contextmanager
+def _charged(one: Submission, gradebook: str) -> Iterator[None]:
+    """Whatever goes wrong within the block is that submission's loss alone."""
+    try:
+        yield
+    except Exception as error:
+        words = (str(error).splitlines() or [""])[0][:200]
+        one.status = "crashed"
+        one.remarks.append(printable(f"the grader could not go on with it: {type(error).__name__}: {words}"))
+        scores.enter_zero(gradebook, one.student, one.assignment)
 
 
 def check_environment(
     course: str | os.PathLike, work: Path, sources: Sources, names: Sequence[str], limits: Limits
-) -> None:
+) -> Path:
     """Grade the model solutions: they must earn every point, or this environment cannot grade anybody.
 
     Args:
@@ -75,6 +119,9 @@ def check_environment(
         sources: the source notebooks, which are the model solutions.
         names: the assignments to check.
         limits: Limits of one submission.
+
+    Returns:
+        A course directory with the student versions, and a gradebook that holds no grade.
 
     Raises:
         GraderError: they do not; the message names the questions and the errors.
@@ -92,22 +139,7 @@ def check_environment(
             "Nobody was graded: the model solutions do not earn full marks in this environment. "
             "Is a package missing, or a source notebook broken?\n" + "\n".join(problems)
         )
-
-
-def write_reports(root: Path, gradebook_url: str, sources: Sources, submissions: Sequence[Submission]) -> None:
-    """Write scores.csv, one line per question, and submissions.csv, one line per submission."""
-    rows = scores.read_scores(gradebook_url, sources)
-    write_csv(root / "scores.csv", scores.QUESTION_COLUMNS, [list(row.values()) for row in rows])
-    lines = [
-        [
-            submission.student, submission.assignment, submission.status,
-            *scores.totals(rows, submission.student, submission.assignment),
-            *(submission.cost.get(name, "") for name in ("seconds", "megabytes")),
-            "; ".join(submission.remarks),
-        ]
-        for submission in submissions
-    ]  # fmt: skip
-    write_csv(root / "submissions.csv", scores.SUBMISSION_COLUMNS, lines)
+    return root
 
 
 def _handed_in(course: str | os.PathLike, submitted: Path) -> tuple[dict[str, nbformat.NotebookNode], list[Submission]]:
@@ -124,17 +156,17 @@ def _handed_in(course: str | os.PathLike, submitted: Path) -> tuple[dict[str, nb
 def _enter(job: Job, reason: str, root: Path, gradebook: str) -> None:
     """Enter in the gradebook what a submission earned, and keep its notebooks."""
     submission = job.submission
+    assert submission.notebook is not None  # it ran
     if reason:
         submission.status, _, detail = reason.partition(": ")
         submission.remarks += [detail] if detail else []
         scores.enter_zero(gradebook, submission.student, submission.assignment)
     else:
         remarks, submission.cost = look_at(job.autograded)
-        submission.remarks += remarks
+        submission.remarks += remarks + unusual(submission.notebook)
         scores.enter_scores(gradebook, job.gradebook, submission.student, submission.assignment)
         _keep(job.folder, root, "autograded", submission)
     _keep(job.folder, root, "submitted", submission)
-    shutil.rmtree(job.folder, ignore_errors=True)
 
 
 def _keep(folder: Path, root: Path, step: str, submission: Submission) -> None:
@@ -145,9 +177,8 @@ def _keep(folder: Path, root: Path, step: str, submission: Submission) -> None:
     shutil.move(folder / step / submission.student / submission.assignment, target)
 
 
-def _write_feedback(api: NbGraderAPI, submissions: Sequence[Submission]) -> None:
-    for submission in submissions:
-        if submission.status == "graded":
-            result = api.generate_feedback(submission.assignment, submission.student)
-            if not result["success"]:
-                submission.remarks.append(f"no feedback page: {last_words(result)}")
+def _write_feedback(api: NbGraderAPI, submission: Submission) -> None:
+    if submission.status == "graded":
+        result = api.generate_feedback(submission.assignment, submission.student)
+        if not result["success"]:
+            submission.remarks.append(printable(f"no feedback page: {last_words(result)}"))

@@ -1,6 +1,7 @@
 """Steps that nbgrader runs in addition to its own; assignments/nbgrader_config.py names them."""
 
 import re
+import secrets
 import time
 from typing import Any
 
@@ -9,32 +10,78 @@ from nbconvert.filters import strip_ansi
 from nbgrader.preprocessors import ClearHiddenTests, NbGraderPreprocessor
 from nbgrader.preprocessors import Execute as NbGraderExecute
 from nbgrader.utils import is_grade
+from traitlets import Bool
+from traitlets import Dict as TraitDict
 
-from vaelib.tools.kernels import KERNEL_START, KernelProcess, watched_kernel
+from vaelib.tools.grader.shield import CODE, canary, shielded, tampered
+from vaelib.tools.grader.wall import WalledKernel, require_wall
+from vaelib.tools.kernels import KERNEL_START, KernelProcess, WatchedKernel, watched_kernel
 
-_FAILED_LINE = re.compile(r"Cell In\s*\[\d+\], line (\d+)")
+LONGEST_MESSAGE = 500  # characters of an error on a feedback page
+SHORTEST_SECRET = 12  # characters: a shorter line of a hidden test tells nothing
+_FAILED_LINE = re.compile(r"File <tests>:(\d+)")
 
 
 class Execute(NbGraderExecute):
-    """Run the notebook on the interpreter that grades, whatever kernels the machine has, with TensorFlow quiet.
+    """Run the notebook behind a wall, on the interpreter that grades, and each test where no answer can see it.
 
-    The notebook's metadata then say how long that took and how much memory the kernel held at most.
+    The notebook's metadata then say how long that took, how much memory the kernel held at most, and which tests passed
+    whatever was answered.
     """
+
+    protected = Bool(True, help="Run the kernel behind a wall; nothing is graded where none can be built.").tag(
+        config=True
+    )
+    asked = TraitDict({}, help="The names that each question asks for: from `shield.answers_of`.").tag(config=True)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._process = KernelProcess()
-        ours = {"kernel_manager_class": watched_kernel(self._process), "startup_timeout": KERNEL_START}
-        super().__init__(*args, **{**ours, **kwargs})
+        super().__init__(*args, **{"startup_timeout": KERNEL_START, **kwargs})
+        kind = WalledKernel if self.protected else WatchedKernel
+        self.kernel_manager_class = watched_kernel(self._process, kind=kind)
 
     def preprocess(
         self, nb: nbformat.NotebookNode, resources: dict, km: Any = None
     ) -> tuple[nbformat.NotebookNode, dict]:
-        """Run, and note the cost."""
+        """Run, take the points of what was tampered with, and note the cost."""
+        if self.protected:
+            require_wall()
         started = time.monotonic()
-        nb, resources = super().preprocess(nb, resources, km)
+        cells, tests, canaries = nb.cells, {}, {}
+        nb.cells = []
+        for cell in cells:
+            names = self.asked.get(cell.metadata.get("nbgrader", {}).get("grade_id"))
+            if cell.cell_type != "code" or not is_grade(cell) or names is None:
+                nb.cells.append(cell)
+                continue
+            test, check = (nbformat.v4.new_code_cell(make(cell.source, names)) for make in (shielded, canary))
+            tests[cell.metadata.nbgrader.grade_id], canaries[cell.metadata.nbgrader.grade_id] = test, check
+            # Whoever counts the runs cannot know which is which.
+            nb.cells += secrets.SystemRandom().sample([test, check], 2)
+        try:
+            nb, resources = super().preprocess(nb, resources, km)
+        finally:
+            nb.cells = cells
+        caught = []
+        for cell in cells:
+            question = cell.metadata.get("nbgrader", {}).get("grade_id")
+            if question not in tests:
+                continue
+            cell.outputs, cell.execution_count = tests[question].outputs, tests[question].execution_count
+            if not any(output.output_type == "error" for output in (*cell.outputs, *canaries[question].outputs)):
+                cell.outputs.append(tampered(question))
+                caught.append(question)
         seconds, megabytes = time.monotonic() - started, self._process.peak / 1e6
-        nb.metadata["grading"] = {"seconds": round(seconds, 1), "megabytes": round(megabytes)}
+        nb.metadata["grading"] = {"seconds": round(seconds, 1), "megabytes": round(megabytes), "tampered": caught}
         return nb, resources
+
+    def preprocess_cell(
+        self, cell: nbformat.NotebookNode, resources: dict, index: int
+    ) -> tuple[nbformat.NotebookNode, dict]:
+        """Run one cell; a test leaves no trace in the history that later cells can read."""
+        if cell.source.startswith(CODE):
+            return self.execute_cell(cell, index, store_history=False), resources
+        return super().preprocess_cell(cell, resources, index)
 
 
 class AllowStderr(NbGraderPreprocessor):
@@ -51,13 +98,24 @@ class AllowStderr(NbGraderPreprocessor):
 
 
 class HideHiddenTests(ClearHiddenTests):
-    """Take hidden tests out of the feedback page; of an error leave the message, which is written for students."""
+    """Take hidden tests out of the feedback page; of an error leave the message, which is written for students.
+
+    What the student's own code printed stays, except for lines of a hidden test that it got hold of.
+    """
+
+    def preprocess(self, nb: nbformat.NotebookNode, resources: dict) -> tuple[nbformat.NotebookNode, dict]:
+        """Find what is hidden, then clear cell by cell."""
+        self._secret = {line for cell in nb.cells for line in _hidden_lines(cell.source, self)}
+        return super().preprocess(nb, resources)
 
     def preprocess_cell(
         self, cell: nbformat.NotebookNode, resources: dict, cell_index: int
     ) -> tuple[nbformat.NotebookNode, dict]:
         """Clear the source, and the outputs that would show it."""
-        if cell.cell_type != "code" or not is_grade(cell):
+        if cell.cell_type != "code":
+            return cell, resources
+        if not is_grade(cell):
+            cell.outputs = [_clean(output, self._secret) for output in cell.outputs]
             return cell, resources
         lines = cell.source.split("\n")
         begins = [number for number, line in enumerate(lines, 1) if self.begin_test_delimeter in line]
@@ -66,7 +124,39 @@ class HideHiddenTests(ClearHiddenTests):
         # What a test printed may show its inputs.
         cell.outputs = [output for output in cell.outputs if output.output_type == "error"]
         for output in cell.outputs:
-            failed = _FAILED_LINE.search(strip_ansi("\n".join(output.traceback)))
-            hidden = failed and begins and int(failed[1]) > begins[0]
-            output.traceback = [("In a hidden test: " if hidden else "") + f"{output.ename}: {output.evalue}"]
+            failed = _FAILED_LINE.findall(strip_ansi("\n".join(output.traceback)))
+            hidden = failed and begins and int(failed[-1]) > begins[0]
+            says = f"{output.ename}: {output.evalue[:LONGEST_MESSAGE]}"
+            # The words of another error are the student's, and may quote the test; so may the test's own.
+            quotes = any(output.evalue in line for line in self._secret)
+            if hidden and (output.ename != "AssertionError" or quotes):
+                says = output.ename
+            output.traceback = [("In a hidden test: " if hidden else "") + _without(says, self._secret)]
+            output.evalue = ""
         return cell, resources
+
+
+def _hidden_lines(source: str, marks: ClearHiddenTests) -> list[str]:
+    _, *regions = source.split(marks.begin_test_delimeter)
+    lines = [line.strip() for region in regions for line in region.split(marks.end_test_delimeter)[0].splitlines()]
+    return [line for line in lines if len(line) >= SHORTEST_SECRET]
+
+
+def _clean(output: nbformat.NotebookNode, secret: set[str]) -> nbformat.NotebookNode:
+    """An output of the student's own code as text and pictures: HTML of theirs could act for whoever opens the page."""
+    if output.output_type == "stream":
+        output.text = _without(output.text, secret)
+    elif output.output_type == "error":
+        output.traceback = [_without("\n".join(output.traceback), secret)]
+    else:
+        output.data = {mime: output.data[mime] for mime in ("image/png", "text/plain") if mime in output.data}
+        output.data["text/plain"] = _without(str(output.data.get("text/plain", "")), secret)
+    return output
+
+
+def _without(text: str, secret: set[str]) -> str:
+    for line in secret:
+        # A text that was printed within another one has its quotation marks escaped, once or more.
+        pattern = "".join(rf"\\*{re.escape(letter)}" if letter in "'\"\\" else re.escape(letter) for letter in line)
+        text = re.sub(pattern, "(hidden)", text)
+    return text

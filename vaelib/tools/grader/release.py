@@ -6,10 +6,11 @@ import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import nbformat
 from nbgrader.apps import NbGraderAPI
-from traitlets.config.loader import PyFileConfigLoader
+from traitlets.config.loader import Config, PyFileConfigLoader
 
 from vaelib.tools.grader import GraderError
 
@@ -34,9 +35,15 @@ def source_notebook(course: str | os.PathLike, name: str) -> nbformat.NotebookNo
     return nbformat.read(Path(course, "source", name, f"{name}.ipynb"), as_version=4)
 
 
-def open_course(root: str | os.PathLike) -> NbGraderAPI:
-    """Return nbgrader's own API for a course directory, with the configuration that lies in it."""
+def open_course(root: str | os.PathLike, options: dict[str, dict[str, Any]] | None = None) -> NbGraderAPI:
+    """Return nbgrader's own API for a course directory, with the configuration that lies in it.
+
+    Args:
+        root: the course directory.
+        options: settings beside those, by class and name.
+    """
     config = PyFileConfigLoader(CONFIG, path=str(root)).load_config()
+    config.merge(Config(options or {}))
     config.CourseDirectory.root = str(Path(root).resolve())
     # nbgrader calls `alembic` by its bare name: find the one of this environment, though nobody activated it.
     beside = str(Path(sys.executable).parent)

@@ -1,6 +1,8 @@
-"""What a teacher should know of a notebook that ran: what it lacked, what it cost, which tests failed."""
+"""What a teacher should know of a notebook: what it lacked, what it cost, which tests failed, what looks unusual."""
 
+import ast
 import os
+import re
 
 import nbformat
 from nbgrader.api import Gradebook
@@ -28,7 +30,89 @@ def look_at(autograded: str | os.PathLike) -> tuple[list[str], dict[str, float]]
                 remarks.append(f"out of memory in {place}")
             elif output.ename == "ModuleNotFoundError":
                 remarks.append(f"{output.evalue} in {place}")
-    return remarks, dict(notebook.metadata.get("grading", {}))
+    cost = dict(notebook.metadata.get("grading", {}))
+    for question in cost.pop("tampered", []):
+        remarks.append(f"look at this one: the tests of {question} passed whatever was answered")
+    return remarks, cost
+
+
+# What an honest answer has no use for: the callers' frames, the interpreter's insides, other processes, the network.
+_MODULES = {
+    "atexit", "builtins", "ctypes", "faulthandler", "gc", "importlib", "inspect", "linecache",
+    "multiprocessing", "signal", "socket", "subprocess", "traceback",
+}  # fmt: skip
+_NAMES = {
+    "In", "_ih", "__builtins__", "__import__", "compile", "eval", "exec", "get_ipython", "globals", "open", "setattr",
+    "vars", "exit", "quit",
+}  # fmt: skip
+_ATTRIBUTES = {
+    "__class__", "__closure__", "__code__", "__dict__", "__globals__", "__subclasses__", "__traceback__", "_exit",
+    "_current_frames", "_getframe", "excepthook", "f_back", "f_globals", "f_locals", "fork", "kill", "modules", "popen",
+    "setprofile", "settrace", "system",
+}  # fmt: skip
+_DEFINED = {
+    "_run_tests",
+    "compile",
+    "exec",
+    "globals",
+    "__array__",
+    "__array_function__",
+    "__array_priority__",
+    "__array_ufunc__",
+    "__eq__",
+    "__getattribute__",
+}
+
+
+def unusual(notebook: nbformat.NotebookNode) -> list[str]:
+    """Return a remark on what an honest answer has no use for; a hint for the teacher's eye and no verdict.
+
+    Args:
+        notebook: as it was handed in.
+    """
+    found: dict[str, None] = {}
+    for cell in notebook.cells:
+        kind = cell.metadata.get("nbgrader", {})
+        if cell.cell_type != "code" or kind.get("grade") or kind.get("locked"):
+            continue
+        found.update(dict.fromkeys(_unusual_names(cell.source)))
+    return [f"look at this one: it uses {', '.join(found)}"] if found else []
+
+
+def _unusual_names(source: str) -> list[str]:
+    try:
+        tree = ast.parse(re.sub(r"(?m)^\s*[%!?].*$", "pass", source))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id in _NAMES:
+            names.append(node.id)
+        elif isinstance(node, ast.Attribute):
+            if node.attr in _ATTRIBUTES:
+                names.append(node.attr)
+            # Another module's function replaced; an object's own attribute, such as self.layer, is nothing unusual.
+            if isinstance(node.ctx, (ast.Store, ast.Del)) and _root(node) in _imported(tree):
+                names.append(f"{ast.unparse(node)} = …")
+        elif isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name in _DEFINED:
+            names.append(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            whole = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+            names += [name for name in whole if name.split(".")[0] in _MODULES]
+    return list(dict.fromkeys(names))
+
+
+def _imported(tree: ast.Module) -> set[str]:
+    """Names of modules: those imported here, and those that every assignment has at hand."""
+    imports = (node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom)))
+    here = {alias.asname or alias.name.split(".")[0] for node in imports for alias in node.names}
+    return here | {"keras", "np", "ops", "plt", "tf", "vaelib"}
+
+
+def _root(node: ast.expr) -> str:
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def failed_tests(autograded: str | os.PathLike, gradebook_url: str, student: str, assignment: str) -> list[str]:

@@ -80,8 +80,12 @@ def read_scores(gradebook_url: str, order: Mapping[str, nbformat.NotebookNode]) 
     return rows
 
 
-def totals(rows: Sequence[Mapping[str, Any]], student: str, assignment: str) -> tuple[float, float, int]:
-    """Return (score, max_score, number of questions to mark) of one submission, from the rows of `read_scores`."""
-    theirs = [row for row in rows if (row["student"], row["assignment"]) == (student, assignment)]
-    score = sum(row["score"] for row in theirs if row["score"] != "")
-    return score, sum(row["max_score"] for row in theirs), sum(row["graded"] == "to mark" for row in theirs)
+def totals(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], tuple[float, float, int]]:
+    """Return (score, max_score, number of questions to mark) by (student, assignment), from rows of `read_scores`."""
+    held: dict[tuple[str, str], tuple[float, float, int]] = {}
+    for row in rows:
+        score, most, to_mark = held.get((row["student"], row["assignment"]), (0, 0, 0))
+        held[row["student"], row["assignment"]] = (
+            score + (row["score"] or 0), most + row["max_score"], to_mark + (row["graded"] == "to mark")
+        )  # fmt: skip
+    return held

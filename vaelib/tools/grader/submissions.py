@@ -8,10 +8,11 @@ from pathlib import Path
 
 import nbformat
 
+LARGEST = 50 * 10**6  # bytes of a notebook
 NEW_CELLS = {"code": nbformat.v4.new_code_cell, "markdown": nbformat.v4.new_markdown_cell}
 
 
-@dataclass
+@dataclass(eq=False)
 class Submission:
     """One student's notebook for one assignment, or the place where it should be."""
 
@@ -62,22 +63,22 @@ def _ids(folders: Sequence[Path]) -> list[str]:
 def _of_one_student(student: str, folder: Path, sources: Mapping[str, nbformat.NotebookNode]) -> list[Submission]:
     submissions: dict[str, Submission] = {}
     others: list[str] = []
-    paths = [path for path in folder.rglob("*") if path.is_file() and not _is_hidden(path.relative_to(folder))]
+    paths = [path for path in folder.rglob("*") if not path.is_dir() and not _is_hidden(path.relative_to(folder))]
     # The right name counts most, then the newest file.
-    for path in sorted(paths, key=lambda path: (path.stem in sources, path.stat().st_mtime), reverse=True):
+    for path in sorted(paths, key=lambda path: (path.stem in sources, path.lstat().st_mtime), reverse=True):
         if path.suffix != ".ipynb" and path.stem not in sources:
-            others.append(path.name)
+            others.append(printable(path.name))
             continue
         submission = _read(student, path, sources)
         earlier = submissions.get(submission.assignment)
         if earlier and (earlier.notebook or not submission.notebook):
-            earlier.remarks.append(f"{path.name} was handed in too and was not graded")
+            earlier.remarks.append(f"{printable(path.name)} was handed in too and was not graded")
         else:
             submissions[submission.assignment] = submission
             submission.remarks += earlier.remarks if earlier else []
     unknown = submissions.pop("", None)
     if unknown and unknown.path:
-        others.append(f"{unknown.path.name} ({'; '.join(unknown.remarks)})")
+        others.append(f"{printable(unknown.path.name)} ({'; '.join(unknown.remarks)})")
     if not submissions or others:
         note = [f"not recognised: {', '.join(sorted(others))}"] if others else ["the folder is empty"]
         if submissions:
@@ -96,11 +97,17 @@ def _read(student: str, path: Path, sources: Mapping[str, nbformat.NotebookNode]
     by_folder = path.parent.name if path.parent.name in sources else ""
     named = path.stem if path.stem in sources else by_folder
     try:
+        # A link could lead to another student's work, a pipe would never end.
+        if path.is_symlink() or not path.is_file():
+            raise ValueError("it is a link or a device, and no file")
+        if path.stat().st_size > LARGEST:
+            raise ValueError(f"it holds {path.stat().st_size / 1e6:.0f} MB, and may hold {LARGEST / 1e6:.0f}")
         read = nbformat.read(path, as_version=4)
         notebook = nbformat.v4.new_notebook(cells=[_clean(cell) for cell in read.cells])
         ids = {cell.metadata.get("nbgrader", {}).get("grade_id") for cell in notebook.cells}
     except Exception as error:  # whatever a file may hold
-        reason = f"{path.name} cannot be read as a notebook: {str(error).splitlines()[0][:120]}"
+        says = (str(error).splitlines() or [type(error).__name__])[0][:120]
+        reason = printable(f"{path.name} cannot be read as a notebook: {says}")
         return Submission(student, named, path, None, "not a notebook", [reason])
     overlap = {name: len(ids & set(grader_cells(source))) for name, source in sources.items()}
     best = max(overlap, key=overlap.__getitem__)
@@ -110,20 +117,25 @@ def _read(student: str, path: Path, sources: Mapping[str, nbformat.NotebookNode]
         submission.remarks.append("a notebook of something else")
     elif path.name != f"{assignment}.ipynb":
         submission.remarks.append(
-            f"renamed: it came as {path.name}, recognised by its {'cells' if overlap[best] else 'folder'}"
+            f"renamed: it came as {printable(path.name)}, recognised by its {'cells' if overlap[best] else 'folder'}"
         )
     return submission
 
 
 def _clean(cell: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """The cell as it counts: its text, its pictures, its name. What else a file holds may well be invalid."""
-    clean = NEW_CELLS.get(cell.cell_type, nbformat.v4.new_raw_cell)(str(cell.source))
+    clean = NEW_CELLS.get(cell.cell_type, nbformat.v4.new_raw_cell)(printable(str(cell.source)))
     metadata = cell.get("metadata", {}).get("nbgrader")
     if isinstance(metadata, dict):
         clean.metadata["nbgrader"] = metadata
     if "attachments" in cell and cell.cell_type == "markdown":
         clean.attachments = cell.attachments
     return clean
+
+
+def printable(text: str) -> str:
+    """Return a text that any file can hold: what is no character becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def grader_cells(notebook: nbformat.NotebookNode) -> dict[str, nbformat.NotebookNode]:
