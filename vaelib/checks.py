@@ -122,6 +122,33 @@ def real_array(name, value):
     return array
 
 
+def finite_float(name, value):
+    """Return value as a float, or raise ValueError when it is not one finite number."""
+    array = real_array(name, value)
+    if array.ndim:
+        raise ValueError(f"{name} must be one number; received shape {array.shape}.")
+    return float(array)
+
+
+def log_array(name, value):
+    """Return logarithms as a float64 array, −inf allowed, or raise ValueError for what is no number below infinity."""
+    unmasked(name, value)
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be a number or an array of numbers; received {value!r}.") from error
+    if np.any(np.isnan(array)) or np.any(array == np.inf):
+        raise ValueError(f"{name} must hold numbers below infinity; received NaN or +inf. Check how it was computed.")
+    return array
+
+
+def representable(names, *results):
+    """Return the results, or raise ValueError, with the arguments' names, where one leaves the range of a float."""
+    if not all(np.all(np.isfinite(result)) for result in results):
+        raise ValueError(f"{names}: these are so large that the result leaves the range of a float. Check their scale.")
+    return results[0] if len(results) == 1 else results
+
+
 def positive_array(name, value):
     """Return value as a float64 array, or raise ValueError unless every entry is finite and above zero."""
     array = real_array(name, value)

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit, logsumexp
 
+from vaelib import checks
 from vaelib.theory import gaussian
 from vaelib.theory.quadrature import gauss_hermite
 from vaelib.theory.toy_models import LatentVariableModel
@@ -25,6 +26,8 @@ def log_prob_bernoulli(x, logits):
         Nats, shape (...).
     Source: Kingma & Welling (2014), appendix C.1.
     """
+    x, logits = checks.real_array("x", x), checks.real_array("logits", logits)
+    checks.common_shape(x=x, logits=logits)
     return np.sum(x * logits - np.logaddexp(0.0, logits), axis=-1)
 
 

@@ -216,7 +216,7 @@ def kl_on_grid(x, log_p, log_q):
         KL in nats, as accurate as the grid is fine and wide.
     Source: Bishop (2006), eq. 1.113.
     """
-    x, log_p, log_q = checks.real_array("x", x), np.asarray(log_p, float), np.asarray(log_q, float)
+    x, log_p, log_q = checks.real_array("x", x), checks.log_array("log_p", log_p), checks.log_array("log_q", log_q)
     if not x.shape == log_p.shape == log_q.shape or x.ndim != 1:
         shapes = (x.shape, log_p.shape, log_q.shape)
         raise ValueError(f"x, log_p and log_q must have one shape (n,); received {shapes}.")

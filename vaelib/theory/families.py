@@ -57,7 +57,9 @@ def location_scale_sample(family, loc, scale, u):
 def log_prob_location_scale(family, z, loc, scale):
     """log-density log p((z − loc)/scale) − log scale, elementwise, in nats. Source: change of variables."""
     scale = checks.positive_array("scale", scale)
-    return family.log_prob((checks.real_array("z", z) - loc) / scale) - np.log(scale)
+    z, loc = checks.real_array("z", z), checks.real_array("loc", loc)
+    checks.common_shape(z=z, loc=loc, scale=scale)
+    return family.log_prob((z - loc) / scale) - np.log(scale)
 
 
 def location_scale_pathwise(df, family, loc, scale, u):

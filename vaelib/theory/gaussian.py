@@ -75,7 +75,9 @@ def log_prob_diagonal(z, mu, log_var):
 
 def _standardised(x, mu, log_var):
     """(x − μ)/σ, scaled before anyone squares it: 1/σ² overflows long before the density does."""
-    return (x - mu) * np.exp(-0.5 * log_var)
+    shift = x - mu
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.where(shift == 0, 0.0, shift * np.exp(-0.5 * log_var))  # no distance is none, however small σ is
 
 
 def log_prob_full(z, mu, cov):
@@ -258,7 +260,8 @@ def kl_gradient_flow(mu, log_var, time):
 def sample_diagonal(mu, log_var, eps):
     """z = μ + σ ⊙ ε, shape (..., d), for noise eps ~ N(0, I). Source: Kingma & Welling (2014), section 2.4."""
     mu, log_var, eps = checks.vectors(mu=mu, log_var=log_var, eps=eps)
-    return mu + np.exp(0.5 * log_var) * eps
+    with np.errstate(over="ignore", invalid="ignore"):
+        return checks.representable("mu, log_var and eps", mu + np.exp(0.5 * log_var) * eps)
 
 
 def sample_full(mu, cov, eps):

@@ -145,7 +145,9 @@ def quadratic_gradient(a, b, mu, log_var):
     a, (b, mu, log_var) = checks.real_array("a", a), checks.vectors(b=b, mu=mu, log_var=log_var)
     if a.shape != (len(mu), len(mu)):
         raise ValueError(f"a must have shape ({len(mu)}, {len(mu)}); received {a.shape}.")
-    return Gradient((a + a.T) @ mu + b, np.diag(a) * np.exp(log_var))
+    with np.errstate(over="ignore", invalid="ignore"):
+        parts = (a + a.T) @ mu + b, np.diag(a) * np.exp(log_var)
+    return Gradient(*checks.representable("a, b, mu and log_var", *parts))
 
 
 # Full covariance; discrete z

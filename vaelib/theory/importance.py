@@ -51,15 +51,14 @@ def effective_sample_size(log_w, axis=0):
     Source: Kong (1992); Kish (1965).
     """
     log_w = _drawn(log_w, axis)
+    log_w = log_w - log_w.max(axis=axis, keepdims=True)  # weights up to a factor: twice a large number may be none
     return np.exp(2 * logsumexp(log_w, axis=axis) - logsumexp(2 * log_w, axis=axis))
 
 
 def _drawn(log_w, axis):
-    log_w = np.asarray(log_w, dtype=float)
+    log_w = checks.log_array("log_w", log_w)
     if log_w.ndim == 0 or log_w.shape[axis] == 0:
         raise ValueError(f"log_w must hold at least one weight along axis {axis}; received shape {log_w.shape}.")
-    if np.any(np.isnan(log_w)) or np.any(log_w == np.inf):
-        raise ValueError("log_w must hold numbers below infinity; received NaN or +inf. Check log p(x, z) and log q.")
     if np.any(np.max(log_w, axis=axis) == -np.inf):
         raise ValueError(
             "log_w must hold a weight above 0 for each estimate; received only -inf, weights that underflow. Subtract "
@@ -405,7 +404,7 @@ def normal_second_moment(mu_q, cov_q, mu_p, cov_p):
     mu_q, mu_p = checks.vectors(mu_q=mu_q, mu_p=mu_p)
     factor_q, factor_p = gaussian.cholesky(cov_q, "cov_q"), gaussian.cholesky(cov_p, "cov_p")
     if not len(factor_q) == len(factor_p) == mu_q.size:
-        raise ValueError(f"covariances must have shape ({mu_q.size}, {mu_q.size}), the means' dimension.")
+        raise ValueError(f"cov_q and cov_p must have shape ({mu_q.size}, {mu_q.size}), the dimension of mu_q and mu_p.")
     precision_q, precision_p = np.linalg.inv(cov_q), np.linalg.inv(cov_p)
     precision = 2 * precision_p - precision_q
     if np.linalg.eigvalsh(precision)[0] <= 0:

@@ -112,13 +112,17 @@ def effective_sample_size(values):
 
 def standard_error(values):
     """Return the Monte Carlo standard error of the mean over chains and draws, shape (...)."""
-    values = np.asarray(values, dtype=float)
-    return values.std(axis=(0, 1)) / np.sqrt(effective_sample_size(values))
+    size = effective_sample_size(values)
+    return np.std(values, axis=(0, 1)) / np.sqrt(size)
 
 
 def _halves(values):
     values = checks.real_array("values", values)
     if values.ndim < 2 or values.shape[1] < 4:
         raise ValueError(f"values must have shape (num_chains, num_draws >= 4, ...); received {values.shape}.")
+    with np.errstate(over="ignore", invalid="ignore"):
+        spread = checks.representable("values", np.var(values, axis=1))
+    if not np.all(spread.max(axis=0) > 0):
+        raise ValueError("values must move within their chains; received a quantity that stays as it is.")
     half = values.shape[1] // 2
     return np.concatenate([values[:, :half], values[:, half : 2 * half]])

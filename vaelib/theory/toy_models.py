@@ -76,8 +76,11 @@ class LinearGaussian(LatentVariableModel):
         self.sigma = checks.positive_array("sigma", sigma)
         if self.sigma.ndim:
             raise ValueError(f"sigma must be one number; received shape {self.sigma.shape}.")
-        self.evidence_cov = self.w @ self.w.T + self.sigma**2 * np.eye(self.data_dim)
-        self.posterior_precision = np.eye(self.latent_dim) + self.w.T @ self.w / self.sigma**2
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            evidence_cov = self.w @ self.w.T + self.sigma**2 * np.eye(self.data_dim)
+            posterior_precision = np.eye(self.latent_dim) + self.w.T @ self.w / self.sigma**2
+        both = checks.representable("w and sigma", evidence_cov, posterior_precision)
+        self.evidence_cov, self.posterior_precision = both
 
     def log_likelihood(self, x, z):
         """log p(x|z) = log N(x; W z + b, σ² I), shape (...)."""
@@ -166,7 +169,12 @@ class BernoulliLatent(LatentVariableModel):
         # No posterior has its mode past this bound, and none is wider than the prior or narrower than `narrow`.
         furthest = min(np.sum(np.abs(self.w)), np.sqrt(2 * np.sum(np.logaddexp(0, np.abs(self.b)))))
         narrow = 1.0 / np.sqrt(1.0 + np.sum(self.w**2) / 4.0)
-        num = 2 * int(np.ceil((9.0 + furthest) / (0.2 * narrow))) + 1
+        nodes = checks.representable("w and b", np.ceil((9.0 + furthest) / (0.2 * narrow)))
+        if nodes > 1e7:
+            raise ValueError(
+                f"w must be smaller: its posterior is too narrow for a grid; received up to {np.abs(self.w).max():g}."
+            )
+        num = 2 * int(nodes) + 1
         self.grid = np.linspace(-9.0 - furthest, 9.0 + furthest, num)
 
     def check_x(self, x):
