@@ -132,9 +132,19 @@ def implicit():
     return ImplicitPosterior(keras.Model([params, noise], keras.layers.Dense(2)(joined)))
 
 
+def for_three():
+    flow = CouplingFlow((4,))
+    flow.build((None, 3))
+    return flow
+
+
 @pytest.mark.parametrize(
     "make, message",
     [
+        (
+            lambda: Transformed(StandardNormal(2), [for_three()]),
+            "as many values as the base, 2; CouplingFlow was built for 3. Make a new one",
+        ),
         (lambda: Transformed(StandardNormal(2), []), r"flows must hold at least one flow, for example \[PlanarFlow"),
         (lambda: chain(implicit()), "base must have a density over real numbers; ImplicitPosterior has none"),
         (lambda: chain(Bernoulli(2)), "base must have a density over real numbers; Bernoulli has none"),

@@ -57,8 +57,33 @@ def test_a_cell_that_exits_fails_the_notebook(tmp_path, write_notebook, run_here
 # Signals ------------------------------------------------------------------------------------------
 
 
+def test_the_report_holds_every_chosen_notebook_from_the_start(tmp_path, write_notebook, monkeypatch):
+    """Seen when the first begins, and when the second does: whatever ends the process then leaves it so."""
+    from vaelib.tools.runner import running
+
+    seen = []
+
+    def execute(notebook, *_, **__):
+        seen.append(report_in(tmp_path / "out"))
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        entry = {"name": notebook.name, "title": "", "passed": True, "status": "passed", "seconds": 1.0, "data": []}
+        entry |= {"peak_rss_mb": 1.0, "claims": [], "figures": {}, "units": {}, "executed": None, "error": None}
+        return {**entry, "parameters": {}}
+
+    monkeypatch.setattr(running, "execute", execute)
+    for name in ("01_a", "02_b", "03_c"):
+        write_notebook(tmp_path / f"{name}.ipynb", ["1"])
+    assert main(["--notebooks", str(tmp_path), "--output", str(tmp_path / "out")]) == 130
+    assert [report["not_run"] for report in seen] == [["01_a", "02_b", "03_c"], ["02_b", "03_c"]]
+    assert not any(report["passed"] for report in seen)
+    assert seen[1]["headline"].startswith("1 of 3 notebooks passed")
+    assert "Not run: 02_b, 03_c" in (tmp_path / "out" / "report.html").read_text("utf-8")
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="sends signals")
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_whatever_ends_the_runner_no_chosen_notebook_is_forgotten(
     tmp_path, write_notebook, wait_until, wait_until_gone, number
 ):

@@ -54,7 +54,12 @@ def broken_rows(rows, n, at):
             r"became infinite in step 3 of epoch 1: reconstruction is not finite, while kl is",
             marks=pytest.mark.slow,
         ),
-        ("both", np.nan, r"in step 3 of epoch 1: reconstruction and kl are all not finite, as after a step"),
+        pytest.param(
+            "both",
+            np.nan,
+            r"in step 3 of epoch 1: reconstruction and kl are all not finite, as after a step",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_the_step_and_the_part_are_named(breaking, rows, blocks, part, value, said):
@@ -89,12 +94,14 @@ def test_a_later_epoch_gives_back_the_model_of_the_last_whole_one(models, breaki
     assert re.search("^stopped in epoch 3: the loss is not finite", capsys.readouterr().out, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_a_rate_far_too_large_is_met(toy, rows, blocks):
     toy.optimizer.learning_rate = 1e10
     with pytest.raises(FloatingPointError, match=r"smaller learning rate \(this was 1e\+10\)"):
         toy.fit(rows(40), batch_size=2, epochs=50, verbose=0, blocks=blocks)
 
 
+@pytest.mark.slow
 def test_whoever_asks_for_it_trains_on(breaking, rows, blocks):
     x = broken_rows(rows, 12, 5)
     options = dict(batch_size=2, verbose=0, epochs=2, blocks=blocks)
@@ -113,6 +120,7 @@ def test_the_same_model_may_train_with_and_without(breaking, rows, blocks):
         model.fit(x, batch_size=2, verbose=0, shuffle=False, blocks=blocks)
 
 
+@pytest.mark.slow
 def test_callbacks_are_told_of_the_end(models, breaking, rows, blocks):
     ends = []
     spy = models.Spy(on_train_end=lambda model, logs: ends.append(1))
@@ -136,6 +144,7 @@ def test_no_checkpoint_of_what_is_not_finite(breaking, rows, tmp_path, blocks):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1.weights.h5", "2.weights.h5"]
 
 
+@pytest.mark.slow
 def test_validation_that_is_not_finite_is_told_once(breaking, rows, blocks):
     with pytest.warns(UserWarning, match="^val_loss, val_kl of epoch 1 are not finite, though the loss is") as told:
         breaking().fit(

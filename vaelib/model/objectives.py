@@ -97,10 +97,13 @@ class ELBO(Objective):
 
     @beta.setter
     def beta(self, value):
-        value = float(value)
-        if not 0 <= value < math.inf:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not 0 <= number < math.inf:
             raise ValueError(f"beta must be a finite number of at least 0; received {value!r}.")
-        self._beta.assign(value)
+        self._beta.assign(number)
 
     def losses(self, vae, x, y=None, noise=None, training=False):
         """Return loss, reconstruction and kl of each example, in nats."""
