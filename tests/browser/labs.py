@@ -22,6 +22,7 @@ from vaelib.widgets.parts_lab import PartsLab
 from vaelib.widgets.png import to_png
 from vaelib.widgets.predict import PredictChoice, PredictCurve, PredictPlace
 from vaelib.widgets.regression_lab import RegressionLab
+from vaelib.widgets.water_lab import WaterLab
 from vaelib.widgets.wrong_loss_lab import WrongLossLab
 from vaelib.widgets.your_digit_lab import YourDigitLab
 
@@ -86,6 +87,15 @@ def parts():
     return PartsLab(rows)
 
 
+def water():
+    """Nine directions above the lowest water, of digits that were never written."""
+    rng = np.random.default_rng(5)
+    directions = np.linalg.qr(rng.standard_normal((784, 784)))[0]
+    variances = np.concatenate([3.0 * 0.7 ** np.arange(9), np.full(775, 0.01)])
+    examples = {f"a {digit}": rng.integers(0, 256, (28, 28)) / 255 for digit in range(3)}
+    return WaterLab(rng.uniform(0, 0.5, 784), variances, directions, examples)
+
+
 LABS = {
     "parts": parts,
     "kl": KlLab,
@@ -99,6 +109,7 @@ LABS = {
     "predict_curve": lambda: PredictCurve("How does it bend?", X, X**2, (-1.0, 5.0), "x", "f(x)", because="A square."),
     "predict_place": lambda: PredictPlace("How deep?", 0.083, 0.0, 1.0, "smallest gap", because="It is flat."),
     "elbo_linear": lambda: ElboLab(LinearGaussian(1.2, 0.5, 0.8), [2.5]),
+    "water": water,
     "wrong_loss": wrong_loss,
     "bug_hunt": BugHuntLab,
     **{f"your_digit_{view}": functools.partial(your_digit, view) for view in ("code", "bound", "posterior")},

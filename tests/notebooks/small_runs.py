@@ -53,4 +53,5 @@ CHANGED = {
         num_importance_samples=30,
         seed=1,
     ),
+    "16_rate_and_distortion": dict(num_linear=3_000, num_train=3_000, hidden_units=100, seed=1),
 }
