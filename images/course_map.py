@@ -117,6 +117,22 @@ def darts(p, x, y):
         p.dot(x + dx, y + dy, 3.5, ORANGE)
 
 
+def bent_line(p, x, y):
+    """A bell, sent along a bent line, has two peaks."""
+    p.path("M -52 20 C -36 20 -36 -16 -28 -16 C -20 -16 -20 20 -4 20", stroke=GREY, width=2.5, at=(x, y))
+    p.arrow((x - 8, y), (x + 6, y), ORANGE, 2)
+    twice = "M 2 20 C 10 20 8 -20 15 -20 C 22 -20 20 16 28 16 C 36 16 34 -20 41 -20 C 48 -20 46 20 54 20"
+    p.path(twice, stroke=BLUE, fill=BLUE, fill_opacity=0.15, width=2.5, at=(x, y))
+
+
+def water(p, x, y):
+    """Water over falling bars: what stands above it is coded."""
+    p.rect(x - 54, y + 5, 108, 17, tint(SKY, 0.7))
+    for i, height in enumerate((44, 34, 27, 20, 14, 9, 6)):
+        p.rect(x - 49 + 14 * i, y + 22 - height, 11, height, BLUE if height > 17 else "#C3CBD3", radius=1)
+    p.curve([(x - 54, y + 5), (x + 54, y + 5)], stroke=SKY, width=2.5)
+
+
 LESSONS = (
     ("start here", "a slider moves a picture", GREEN, slider),
     ("latent variable models", "generate $z$, then $x$", BLUE, arrow_from_z_to_x),
@@ -133,6 +149,8 @@ LESSONS = (
     ("trusting a posterior", "how wrong may $q$ be?", ORANGE, held_against),
     ("your own images", "the same parts, your data", ORANGE, picture),
     ("importance weighting", "many darts, one bound", ORANGE, darts),
+    ("normalizing flows", "bend $q$ until it fits", ORANGE, bent_line),
+    ("rate and distortion", "what a nat of code buys", ORANGE, water),
 )
 COLUMNS = (144, 400, 656)
 FIRST_ROW, ROW = 124, 186

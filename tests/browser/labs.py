@@ -9,6 +9,7 @@ from sklearn.datasets import load_digits
 from vaelib.teaching.runs import Pair, Run
 from vaelib.theory.autoencoders import Autoencoder, VariationalAutoencoder
 from vaelib.theory.toy_models import BernoulliLatent, LinearGaussian
+from vaelib.widgets.bends_lab import BendsLab
 from vaelib.widgets.bug_hunt_lab import BugHuntLab
 from vaelib.widgets.darts_lab import DartsLab
 from vaelib.widgets.derivation_lab import DerivationLab
@@ -101,6 +102,7 @@ LABS = {
     "kl": KlLab,
     "kl_map": KlMapLab,
     "darts": DartsLab,
+    "bends": BendsLab,
     "derivation": lambda: DerivationLab(LinearGaussian(1.2, 0.5, 0.8), [2.5]),
     "gradient": GradientLab,
     "gradient_race": GradientRace,

@@ -53,5 +53,17 @@ CHANGED = {
         num_importance_samples=30,
         seed=1,
     ),
+    "15_normalizing_flows": dict(
+        num_train=2_000,
+        train_steps=250,
+        num_test=400,
+        num_fitted=16,
+        fit_steps=200,
+        num_starts=4,
+        energy_steps=500,
+        prior_steps=150,
+        num_seeds=2,
+        seed=1,
+    ),
     "16_rate_and_distortion": dict(num_linear=3_000, num_train=3_000, hidden_units=100, seed=1),
 }

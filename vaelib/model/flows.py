@@ -21,6 +21,8 @@ class Flow(keras.layers.Layer):
     `Transformed` builds it for its number of values, and hands in its parameters: an encoder's, or its own.
     """
 
+    num_values: int | None = None  # what it was built for, where its weights fit no other number
+
     def params_size(self, num_values: int) -> int:
         """Return how many parameters the map takes."""
         raise NotImplementedError(f"{type(self).__name__} must give params_size.")
@@ -156,7 +158,7 @@ class AffineFlow(Flow):
                 f"{type(self).__name__} moves some values by others, so it needs at least 2; received {n}. "
                 "On the line, take PlanarFlow."
             )
-        of_values = self.groups(n)
+        self.num_values, of_values = n, self.groups(n)
         self.num_groups = int(of_values.max()) + 1
         # A hidden unit of group g sees the values of groups up to g, and what it says moves later groups alone.
         before, widths = of_values, [*self.hidden_units, 2 * n]

@@ -25,7 +25,7 @@ class Transformed(Distribution):
         seed: seed of the first weights.
 
     Raises:
-        ValueError: flows is empty, or the base has no density.
+        ValueError: flows is empty, one was built for another number of values, or the base has no density.
     """
 
     def __init__(self, base, flows, num_mean_draws=500, seed=None, **kwargs):
@@ -40,6 +40,11 @@ class Transformed(Distribution):
         for flow in self.flows:
             if not flow.built:  # as one is that was saved and comes back
                 flow.build((None, self.num_values))
+            elif flow.num_values not in (None, self.num_values):
+                raise ValueError(
+                    f"each flow must be over as many values as the base, {self.num_values}; {type(flow).__name__} was "
+                    f"built for {flow.num_values}. Make a new one: Transformed builds it for the base."
+                )
         self._sizes = [flow.params_size(self.num_values) for flow in self.flows]
         if base.params_size == 0 and sum(self._sizes) > 0:
             start = keras.initializers.RandomNormal(stddev=0.1, seed=seed)

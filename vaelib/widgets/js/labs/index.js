@@ -1,5 +1,6 @@
 // Every lab by the name that Python gives it as `kind`.
 
+import bends from "./bends.js";
 import bugHunt from "./bug_hunt.js";
 import darts from "./darts.js";
 import derivation from "./derivation.js";
@@ -16,4 +17,4 @@ import water from "./water.js";
 import wrongLoss from "./wrong_loss.js";
 import yourDigit from "./your_digit.js";
 
-export const labs = { bug_hunt: bugHunt, darts, derivation, elbo, kl, kl_map: klMap, gradient, gradient_race: gradientRace, latent_codes: latentCodes, parts, predict_choice: predict.choice, predict_place: predict.place, predict_curve: predict.curve, regression, water, wrong_loss: wrongLoss, your_digit: yourDigit };
+export const labs = { bends, bug_hunt: bugHunt, darts, derivation, elbo, kl, kl_map: klMap, gradient, gradient_race: gradientRace, latent_codes: latentCodes, parts, predict_choice: predict.choice, predict_place: predict.place, predict_curve: predict.curve, regression, water, wrong_loss: wrongLoss, your_digit: yourDigit };
