@@ -10,4 +10,5 @@ from . import palette as palette
 from . import plots as plots
 from . import runs as runs
 from . import tables as tables
+from . import train_betas as train_betas
 from . import train_bugs as train_bugs

@@ -8,7 +8,7 @@ import pytest
 import vaelib
 from vaelib.data.synthetic_faces import synthetic_faces
 from vaelib.pretrained import FOLDER
-from vaelib.pretrained import betas as script
+from vaelib.teaching import train_betas as script
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_the_script_writes_what_the_lesson_reads(tmp_path, capsys):
 
 def test_the_file_that_ships_is_of_this_script():
     record = json.loads((FOLDER / "betas.json").read_text("utf-8"))
-    assert record["script"] == "python -m vaelib.pretrained.betas"
+    assert record["script"] == "python -m vaelib.teaching.train_betas"
     assert (record["latent_dim"], record["noise_var"]) == (script.LATENT_DIM, script.NOISE_VAR)
     assert (record["epochs"], record["seeds"], record["frames"]) == (script.EPOCHS, script.NUM_SEEDS, 1965)
     assert list(record["betas"]) == [f"{beta:g}" for beta in script.BETAS]

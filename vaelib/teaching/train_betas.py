@@ -1,19 +1,24 @@
-"""Train the models that lesson 16 compares: `python -m vaelib.pretrained.betas` (the drawn faces, about three minutes).
+"""Train the models that lesson 16 compares: `python -m vaelib.teaching.train_betas` (drawn faces, three minutes).
 
-Ten seeds for each weight β of the KL, on faces whose pose and expression are known. Writes betas.json beside this file.
+Ten seeds for each weight β of the KL, on faces whose pose and expression are known. Writes betas.json into the folder
+of the pretrained weights.
 """
 
 import argparse
 import json
 import pathlib
 
-import vaelib  # first: it keeps TensorFlow's start-up messages off the screen
-
-import keras  # isort: skip
+import keras
 import numpy as np
 
 from vaelib.data.synthetic_faces import synthetic_faces
 from vaelib.model import evaluation
+from vaelib.model.likelihoods import IsotropicNormal
+from vaelib.model.networks import dense_decoder, dense_encoder
+from vaelib.model.objectives import ELBO
+from vaelib.model.posteriors import DiagonalNormal
+from vaelib.model.priors import StandardNormal
+from vaelib.model.vae import VAE
 from vaelib.pretrained.faces import start_again
 from vaelib.pretrained.weights import FOLDER
 from vaelib.theory.disentanglement import binned_information, dci, linear_importance, mutual_information_gap
@@ -35,7 +40,7 @@ def build(seed, frames, latent_dim=LATENT_DIM, epochs=EPOCHS):
         epochs: how long the cosine of the learning rate is.
     """
     keras.utils.set_random_seed(seed)
-    q, p = vaelib.DiagonalNormal(latent_dim, seed=seed), vaelib.IsotropicNormal(frames.shape[1:])
+    q, p = DiagonalNormal(latent_dim, seed=seed), IsotropicNormal(frames.shape[1:])
     p.log_var.assign(np.log(NOISE_VAR))
     p.trainable = False
     variance = np.full(frames.shape[1:], frames.var(axis=0).mean())
@@ -43,11 +48,11 @@ def build(seed, frames, latent_dim=LATENT_DIM, epochs=EPOCHS):
         [
             keras.Input(frames.shape[1:]),
             keras.layers.Normalization(axis=(1, 2), mean=frames.mean(axis=0), variance=variance),
-            vaelib.dense_encoder(frames.shape[1:], q.params_size),
+            dense_encoder(frames.shape[1:], q.params_size),
         ]
     )
-    decoder = vaelib.dense_decoder(latent_dim, p.params_size)
-    vae = vaelib.VAE(encoder, decoder, q, p, vaelib.StandardNormal(latent_dim), vaelib.ELBO())
+    decoder = dense_decoder(latent_dim, p.params_size)
+    vae = VAE(encoder, decoder, q, p, StandardNormal(latent_dim), ELBO())
     steps = epochs * -(-len(frames) // BATCH_SIZE)
     vae.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)))
     return vae
@@ -78,8 +83,10 @@ def scores(codes, faces):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(prog="python -m vaelib.pretrained.betas", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--folder", type=pathlib.Path, default=FOLDER, help="where to write; beside this file")
+    parser = argparse.ArgumentParser(prog="python -m vaelib.teaching.train_betas", description=__doc__.split("\n\n")[0])
+    parser.add_argument(
+        "--folder", type=pathlib.Path, default=FOLDER, help="where to write; that of the pretrained weights"
+    )
     parser.add_argument("--seeds", type=int, default=NUM_SEEDS, help="how many")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="how many")
     parser.add_argument("--betas", nargs="+", type=float, default=list(BETAS))
@@ -93,7 +100,7 @@ def main(arguments=None):
         rows[f"{beta:g}"] = {name: [round(float(run[name]), 4) for run in runs] for name in SCORES}
         print(f"beta {beta:g}: rate {np.median(rows[f'{beta:g}']['rate']):.2f} nats", flush=True)
     record = {
-        "script": "python -m vaelib.pretrained.betas",
+        "script": "python -m vaelib.teaching.train_betas",
         "data": faces.source.name,
         "frames": options.frames,
         "latent_dim": LATENT_DIM,
