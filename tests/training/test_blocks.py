@@ -57,3 +57,18 @@ def test_the_order_follows_kerass_seed():
 
     np.testing.assert_array_equal(order(3), order(3))
     assert not np.array_equal(order(3), order(4))
+
+
+@pytest.mark.slow
+def test_many_models_bring_no_warning_of_too_many_traces(models, rows, caplog):
+    """TensorFlow counts the traces of one piece of code; each model has programs of its own."""
+    logger = tf.get_logger()
+    logger.addHandler(caplog.handler)
+    try:
+        for _ in range(7):
+            model = models.Toy()
+            model.compile("sgd")
+            model.fit(rows(4), verbose=0, validation_data=rows(4))
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert "retracing" not in caplog.text
