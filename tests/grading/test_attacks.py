@@ -10,7 +10,7 @@ import nbformat
 import psutil
 import pytest
 from answers import COURSE, ROOT, UNPROTECTED, grade, hand_in, read_export
-from attacks import HIDDEN, NAME, POINTS, attacks, source
+from attacks import NAME, POINTS, attacks, source
 
 from vaelib.tools.grader import wall
 
@@ -125,8 +125,7 @@ def test_no_page_tells_a_hidden_test(attacked):
     for name in table:
         for page in (out / "feedback" / name).rglob("*.html"):
             text = page.read_text("utf-8")
-            assert "minus ten" not in text and "<script>alert(1)" not in text, name
-            assert HIDDEN not in text
+            assert "twice(-5)" not in text and "<script>alert(1)" not in text, name
 
 
 def test_nothing_goes_on_afterwards(attacked):
