@@ -129,15 +129,16 @@ export default {
     const { drawn: eps, places, names, case: [, , , bestNormal] } = ready;
     const [map, density, bars] = stage.plots(
       {
-        share: 1, least: 250, height: 330, x: [-3.5, 3.5], y: [-3, 3], xLabel: "noise ε", yLabel: "z",
+        share: 1, least: 240, height: 330, x: [-3.5, 3.5], y: [-3, 3], xTicks: [-3, -2, -1, 0, 1, 2, 3],
+        xLabel: "noise ε", yLabel: "z",
         alt: "The map from the noise to z.", title: "the map: drag the bends A and B",
       },
       {
-        share: 1.2, least: 280, height: 330, x: [places[0], places.at(-1)], y: [-0.06, 1.6], xLabel: "z",
+        share: 1.1, least: 260, height: 330, x: [places[0], places.at(-1)], y: [-0.06, 1.6], xLabel: "z",
         yLabel: "density", alt: "The density of what the map draws, beside the target.", title: "what it draws",
       },
       {
-        share: 0.6, least: 180, height: 330, x: [-0.7, 1.7], y: [-1.1, 2], xTicks: [0, 1],
+        share: 0.85, least: 215, height: 330, x: [-0.7, 1.7], y: [-1.1, 2], xTicks: [0, 1],
         xNames: ["reported", "drawn"], yLabel: "nats", roomLeft: 6, alt: "Two KL as bars.", title: "KL to the target",
       },
     );
