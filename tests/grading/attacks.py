@@ -31,7 +31,7 @@ class Attack(NamedTuple):
         code: of a cell of its own, the first one.
         lost: the questions it must not be paid for.
         remark: words that the teacher must read; None for a submission without any.
-        status: how it ends.
+        status: how it ends; "a or b" where that depends on the machine.
         answers: in place of the right ones.
         last: of a cell of its own, the last one.
     """
@@ -206,7 +206,7 @@ def attacks(course, others):
         Attack("deaf", DEAF, ALL, None, "out of time"),
         Attack("hungry", "held = [bytearray(10**8) for i in range(100)]", remark="out of memory"),
         Attack("floods", FLOOD, ALL, None, "crashed"),
-        Attack("shouts", "print('x' * 3 * 10**8)", ALL, None, "out of time"),
+        Attack("shouts", "print('x' * 3 * 10**8)", ALL, None, "crashed or out of time"),
         Attack("recursion", "def f():\n    return f()", last="f()", remark=None),
         Attack("asks", last="input('points? ')", remark=None),
         Attack("stays", STAY),
