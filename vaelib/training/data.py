@@ -1,6 +1,7 @@
 """Data on their way to the model: arrays or batches, all checked and converted alike."""
 
 import contextlib
+import numbers
 import types
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -68,8 +69,8 @@ class DataCheck:
         Raises:
             ValueError: they are not as described; says what is wrong.
         """
-        if x is None:
-            raise ValueError(f"{names[0]} must be an array or a source of batches; received None.")
+        if x is None or isinstance(x, (str, bytes, numbers.Number)):
+            raise ValueError(f"{names[0]} must be an array or a source of batches; received {x!r:.60}.")
         if isinstance(x, tuple):
             raise ValueError(
                 f"{names[0]} must be one array; received a tuple of {len(x)}. Pass y beside it: fit(x, y)."

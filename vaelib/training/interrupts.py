@@ -54,7 +54,7 @@ def unbroken(model: keras.Model) -> Iterator[list[keras.callbacks.Callback]]:
     if keras.backend.backend() != "jax":
         yield []
         return
-    guard = HeldInterrupts()
+    guard, before = HeldInterrupts(), [(variable, variable.value) for variable in model.variables]
     try:
         yield [guard]
     finally:
@@ -62,6 +62,10 @@ def unbroken(model: keras.Model) -> Iterator[list[keras.callbacks.Callback]]:
             guard.release()
         finally:
             model.jax_state_sync()
+            # Keras takes the arrays away before it asks for the first batch: an error there would leave none.
+            for variable, value in before:
+                if variable._value is None and not value.is_deleted():
+                    variable.assign(value)
 
 
 class HeldInterrupts(keras.callbacks.Callback):
