@@ -1,9 +1,11 @@
 """What every assignment is tested by: a table of answers goes through the grader, the exported scores come back."""
 
 import csv
+import functools
 import html
 import subprocess
 import sys
+import traceback
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +15,7 @@ import pytest
 from in_process import notebook_shell
 
 from vaelib.tools.grader.remarks import unusual
+from vaelib.tools.grader.shield import answers_of, shielded
 from vaelib.tools.grader.wall import is_available
 
 ROOT = Path(__file__).parents[2]
@@ -130,13 +133,23 @@ def run(notebook):
             if not question.get("grade"):
                 run_cell(cell.source)
                 continue
+            error = run_cell(shielded(cell.source, asked()[question.grade_id])).error
             results[question.grade_id] = Result()
-            for hidden, part in enumerate(cell.source.split("### BEGIN HIDDEN TESTS")):
-                error = run_cell(part).error
-                if error is not None:
-                    results[question.grade_id] = Result(type(error).__name__, str(error), bool(hidden))
-                    break
+            if error is not None:
+                lines = [
+                    frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<tests>"
+                ]
+                visible = cell.source.split("### BEGIN HIDDEN TESTS")[0].count("\n")
+                hidden = bool(lines) and lines[0] > visible
+                results[question.grade_id] = Result(type(error).__name__, str(error), hidden)
     return results
+
+
+@functools.cache
+def asked():
+    """The names that each question of the course asks for."""
+    sources = (source_of(path.stem) for path in COURSE.glob("source/*/*.ipynb"))
+    return {question: names for source in sources for question, names in answers_of(source.cells).items()}
 
 
 class AssignmentTests:
