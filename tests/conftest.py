@@ -1,5 +1,6 @@
 """What the tests share: quiet libraries, the order of long and slow tests, tiny models and images."""
 
+import gc
 import os
 import signal
 
@@ -32,6 +33,13 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.slow)
     rank = {item.path: [item.path.name.endswith(end) for end in LONG] for item in items}
     items.sort(key=lambda item: rank[item.path], reverse=True)
+
+
+def pytest_collection_finish(session):
+    """Spare the garbage collector what the libraries hold, a million objects: it would walk them in every test."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def build_vae(
