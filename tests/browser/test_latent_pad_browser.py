@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -12,9 +11,6 @@ from vaelib.pretrained.networks import ACTIVATIONS, NumpyDecoder, bernoulli_mean
 from vaelib.widgets.latent_pad import LatentPad
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium was found on this machine")
-
 SHAPE = (6, 5)
 
 

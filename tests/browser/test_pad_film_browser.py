@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from test_latent_pad_browser import CHROMIUM, numpy_decoder, playwright_api, require_pixels, set_z, z_of
+from test_latent_pad_browser import numpy_decoder, playwright_api, require_pixels, set_z, z_of
 from widget_page import drag, rest, settle
 
 import vaelib
@@ -18,8 +18,6 @@ from vaelib.pretrained.networks import (
 )
 from vaelib.widgets.directions import direction_between
 from vaelib.widgets.latent_pad import LatentPad
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium was found on this machine")
 
 SHAPE = (6, 5)
 

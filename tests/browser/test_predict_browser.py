@@ -39,7 +39,7 @@ def test_a_marker_is_dragged_and_the_miss_is_told(open_page, lab):
     page.get_by_role("button", name="Ask me again").click()
     settle(page)
     assert page.evaluate("window.pads.lab.model.get('values')") == {"guess": 0.5, "revealed": False}
-    assert "0.083" not in page.inner_text("#lab")
+    page.wait_for_function("!document.querySelector('#lab').innerText.includes('0.083')")
 
 
 @pytest.mark.parametrize("lab", ["predict_curve"], indirect=True)

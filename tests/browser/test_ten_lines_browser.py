@@ -7,10 +7,6 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
-import pytest
-from test_latent_pad_browser import CHROMIUM
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium was found on this machine")
 
 LESSON = Path(__file__).parents[2] / "notebooks" / "13_your_own_images.ipynb"
 # What Python says at two corners that the keyboard reaches, and at the start.
