@@ -145,7 +145,7 @@ def log_array(name, value):
 def representable(names, *results):
     """Return the results, or raise ValueError, with the arguments' names, where one leaves the range of a float."""
     if not all(np.all(np.isfinite(result)) for result in results):
-        raise ValueError(f"{names}: these are so large that the result leaves the range of a float. Check their scale.")
+        raise ValueError(f"{names}: their size takes the result out of the range of a float. Check their scale.")
     return results[0] if len(results) == 1 else results
 
 

@@ -92,10 +92,13 @@ def kumaraswamy_sample(a, b, u):
     Source: Kumaraswamy (1980); Nalisnick & Smyth (2017).
     """
     a, b, u = checks.positive_array("a", a), checks.positive_array("b", b), checks.open_unit_array("u", u)
-    log_rest = np.log1p(-u) / b  # log (1 − z^a)
-    log_z = np.log(-np.expm1(log_rest)) / a
-    slope_b = np.exp(log_rest + (1 - a) * log_z) * log_rest / (a * b)
-    return Sampled(np.exp(log_z), {"a": -np.exp(log_z) * log_z / a, "b": slope_b})
+    with np.errstate(all="ignore"):  # what leaves the range of a float is named
+        log_rest = np.log1p(-u) / b  # log (1 − z^a)
+        log_z = np.log(-np.expm1(log_rest)) / a
+        slope_b = np.exp(log_rest + (1 - a) * log_z) * log_rest / (a * b)
+        parts = np.exp(log_z), -np.exp(log_z) * log_z / a, slope_b
+    z, by_a, by_b = checks.representable("a and b", *parts)
+    return Sampled(z, {"a": by_a, "b": by_b})
 
 
 def weibull_sample(scale, shape, u):
@@ -105,8 +108,11 @@ def weibull_sample(scale, shape, u):
     """
     scale, shape = checks.positive_array("scale", scale), checks.positive_array("shape", shape)
     log_e = np.log(-np.log1p(-checks.open_unit_array("u", u)))
-    z = scale * np.exp(log_e / shape)
-    return Sampled(z, {"scale": z / scale, "shape": -z * log_e / shape**2})
+    with np.errstate(all="ignore"):  # what leaves the range of a float is named
+        z = scale * np.exp(log_e / shape)
+        parts = z, z / scale, -z * log_e / shape**2
+    z, by_scale, by_shape = checks.representable("scale and shape", *parts)
+    return Sampled(z, {"scale": by_scale, "shape": by_shape})
 
 
 def inverse_cdf_pathwise(df, sampled):

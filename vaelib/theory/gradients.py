@@ -57,7 +57,9 @@ def score_function_samples(f, mu, log_var, eps, baseline=None):
             raise ValueError(f"baseline must be a number or have shape {values.shape}; got {baseline.shape}.")
         values = values - baseline
     values = values.reshape(-1, *[1] * mu.ndim)
-    return Gradient(values * eps / std, values * 0.5 * (eps**2 - 1.0))
+    with np.errstate(all="ignore"):  # what leaves the range of a float is named
+        parts = values * eps / std, values * 0.5 * (eps**2 - 1.0)
+    return Gradient(*checks.representable("f, log_var and eps", *parts))
 
 
 def pathwise_samples(df, mu, log_var, eps):

@@ -403,14 +403,19 @@ def normal_second_moment(mu_q, cov_q, mu_p, cov_p):
     """
     mu_q, mu_p = checks.vectors(mu_q=mu_q, mu_p=mu_p)
     factor_q, factor_p = gaussian.cholesky(cov_q, "cov_q"), gaussian.cholesky(cov_p, "cov_p")
-    if not len(factor_q) == len(factor_p) == mu_q.size:
+    if not len(factor_q) == len(factor_p) == mu_q.size == mu_p.size or mu_q.ndim > 1 or mu_p.ndim > 1:
         raise ValueError(f"cov_q and cov_p must have shape ({mu_q.size}, {mu_q.size}), the dimension of mu_q and mu_p.")
-    precision_q, precision_p = np.linalg.inv(cov_q), np.linalg.inv(cov_p)
+    try:
+        precision_q, precision_p = np.linalg.inv(cov_q), np.linalg.inv(cov_p)
+    except np.linalg.LinAlgError:
+        raise ValueError("cov_q and cov_p must be positive definite; one is singular up to rounding.") from None
     precision = 2 * precision_p - precision_q
     if np.linalg.eigvalsh(precision)[0] <= 0:
         return math.inf
-    shift = precision_q @ (mu_p - mu_q)
-    exponent = 0.5 * ((mu_p - mu_q) @ shift + shift @ np.linalg.solve(precision, shift))
+    with np.errstate(all="ignore"):  # what leaves the range of a float is named
+        shift = precision_q @ (mu_p - mu_q)
+        exponent = 0.5 * ((mu_p - mu_q) @ shift + shift @ np.linalg.solve(precision, shift))
+    exponent = checks.representable("mu_q and mu_p", exponent)
     log_dets = np.sum(np.log(np.diag(factor_q))) - 2 * np.sum(np.log(np.diag(factor_p)))
     return float(np.exp(exponent + log_dets - 0.5 * np.linalg.slogdet(precision)[1]))
 

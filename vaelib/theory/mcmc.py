@@ -78,7 +78,9 @@ def r_hat(values):
     num = halves.shape[1]
     within = halves.var(axis=1, ddof=1).mean(axis=0)
     between = num * halves.mean(axis=1).var(axis=0, ddof=1)
-    return np.sqrt((num - 1) / num + between / (num * within))
+    with np.errstate(all="ignore"):  # what leaves the range of a float is named
+        ratio = between / (num * within)
+    return np.sqrt((num - 1) / num + checks.representable("values", ratio))
 
 
 def effective_sample_size(values):
@@ -118,7 +120,7 @@ def standard_error(values):
 
 def _halves(values):
     values = checks.real_array("values", values)
-    if values.ndim < 2 or values.shape[1] < 4:
+    if values.ndim < 2 or values.shape[1] < 4 or not values.size:
         raise ValueError(f"values must have shape (num_chains, num_draws >= 4, ...); received {values.shape}.")
     with np.errstate(over="ignore", invalid="ignore"):
         spread = checks.representable("values", np.var(values, axis=1))
