@@ -8,7 +8,7 @@ CHANGED = {
     "04_forward_and_reverse_kl": dict(separation=3.0, weight=0.2, seed=1),
     "05_reparameterisation": dict(seed=1),
     "06_closed_form_kl": dict(num_samples=40_000, seed=1),
-    "07_vae_in_keras": dict(latent_dim=3, hidden_units=50, epochs=2, batch_size=200, learning_rate=4e-3, seed=1),
+    "07_vae_in_keras": dict(latent_dim=3, hidden_units=50, epochs=2, batch_size=20, learning_rate=2e-3, seed=1),
     "08_modular_vae": dict(
         latent_dim=3,
         hidden_units=40,
