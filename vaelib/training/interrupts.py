@@ -64,8 +64,11 @@ def unbroken(model: keras.Model) -> Iterator[list[keras.callbacks.Callback]]:
             model.jax_state_sync()
             # Keras takes the arrays away before it asks for the first batch: an error there would leave none.
             for variable, value in before:
-                if variable._value is None and not value.is_deleted():
-                    variable.assign(value)
+                try:
+                    variable.numpy()
+                except TypeError:  # it has none
+                    if not value.is_deleted():
+                        variable.assign(value)
 
 
 class HeldInterrupts(keras.callbacks.Callback):
