@@ -1,13 +1,12 @@
 // Lesson 16: water over the eigen-digits; what stands above it is coded. vaelib/widgets/water_lab.py holds the same.
 
+import { drawOn, drawingButtons, openDrawing } from "../engine/drawing.js";
 import { fixed } from "../engine/elements.js";
 import { sum, unpacked } from "../engine/maths.js";
-import { imageOf, keepDrawing, keptDrawing, SIDE, strokesOf, textOf } from "../engine/strokes.js";
+import { imageOf, SIDE, strokesOf } from "../engine/strokes.js";
 
 const GREYS = 127; // steps of grey on each side of an eigen-digit's zero
 const PIXELS = SIDE * SIDE;
-const CLOSE = 0.015; // points of a stroke lie at least this far apart, in widths of the surface
-const MOST = 2000; // points of a drawing
 const BAR = 0.4; // half the width of a bar
 
 const rateAt = (variances, level) => sum(variances.map((each) => (each > level ? 0.5 * Math.log(each / level) : 0)));
@@ -75,19 +74,8 @@ export default {
     };
   },
 
-  opened(stage) {
-    const drawing = keptDrawing();
-    if (drawing) stage.set({ image: stage.ready.own, drawing });
-  },
-
-  buttons(stage, { own }) {
-    const change = (drawing) => {
-      stage.set({ image: own, drawing });
-      keepDrawing(drawing);
-    };
-    stage.button("Undo the last stroke", () => change(stage.values.drawing.split("-").slice(0, -1).join("-")));
-    stage.button("Clear", () => change(""));
-  },
+  opened: openDrawing,
+  buttons: drawingButtons,
 
   draw(stage, ready) {
     const { own, radius, variances, levels, curveRates, curveErrors, directions, peaks } = ready;
@@ -136,22 +124,7 @@ export default {
     const pen = surface.curve({ colour: "#ffffff", width: 2 * radius * (right - left) });
     const example = surface.image({ width: SIDE, height: SIDE });
     const images = [rebuilt, drawn, weakest].map((plot) => plot.image({ width: SIDE, height: SIDE }));
-    surface.node.style.cursor = "crosshair";
-    surface.press((x, y, begins) => {
-      const values = stage.values;
-      const strokes = values.image === own ? strokesOf(values.drawing) : [];
-      if (strokes.flat().length >= MOST) return;
-      const place = [x, y].map((value) => Math.min(0.99, Math.max(0, value)));
-      if (begins || !strokes.length) strokes.push([place]);
-      else {
-        const [oldX, oldY] = strokes.at(-1).at(-1);
-        if (Math.hypot(place[0] - oldX, place[1] - oldY) < CLOSE) return;
-        strokes.at(-1).push(place);
-      }
-      const drawing = textOf(strokes);
-      stage.set({ image: own, drawing });
-      keepDrawing(drawing);
-    });
+    drawOn(surface, stage);
     const box = [[0, SIDE], [0, SIDE]];
     return (now, { level, image, drawing }) => {
       water([0.3, count + 0.7], [level, level], floor);

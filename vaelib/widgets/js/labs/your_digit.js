@@ -1,9 +1,10 @@
 // The reader's own digit in a small VAE: its code, its log p(x), its posterior. vaelib/widgets/your_digit_lab.py holds
 // the same.
 
+import { drawOn, drawingButtons, openDrawing } from "../engine/drawing.js";
 import { fixed } from "../engine/elements.js";
 import { linspace, logSumExp, unpacked } from "../engine/maths.js";
-import { keepDrawing, keptDrawing, smallImageOf, strokesOf, textOf } from "../engine/strokes.js";
+import { smallImageOf, strokesOf } from "../engine/strokes.js";
 import { forwardFit, reverseFit } from "./plane_fits.js";
 import { elboOf, evidenceGrid, latentGrid, networks } from "./small_vae.js";
 
@@ -11,8 +12,6 @@ const SIDE = 8;
 const [FINE, REACH, NARROWEST] = [41, 5, 0.05];
 const LEVELS = [Math.exp(-2), Math.exp(-0.5)];
 const SAME = 1e-9; // nats: one of the other images may be this one
-const CLOSE = 0.015; // points of a stroke lie at least this far apart, in widths of the surface
-const MOST = 2000; // points of a drawing
 
 const views = {
   code: () => ({}),
@@ -148,19 +147,8 @@ export default {
     return { pixels: x, mu, sigma, rebuilt, ...views[ready.view](ready, x, mu, logVar) };
   },
 
-  opened(stage) {
-    const drawing = keptDrawing();
-    if (drawing) stage.set({ image: stage.ready.own, drawing });
-  },
-
-  buttons(stage, { own }) {
-    const change = (drawing) => {
-      stage.set({ image: own, drawing });
-      keepDrawing(drawing);
-    };
-    stage.button("Undo the last stroke", () => change(stage.values.drawing.split("-").slice(0, -1).join("-")));
-    stage.button("Clear", () => change(""));
-  },
+  opened: openDrawing,
+  buttons: drawingButtons,
 
   draw(stage, ready) {
     const { own, radius, view } = ready;
@@ -178,22 +166,7 @@ export default {
     const example = surface.image({ width: SIDE, height: SIDE });
     const images = [seen, rebuilt].map((plot) => plot.image({ width: SIDE, height: SIDE }));
     const moved = pictures[view](stage, rest, ready);
-    surface.node.style.cursor = "crosshair";
-    surface.press((x, y, begins) => {
-      const values = stage.values;
-      const strokes = values.image === own ? strokesOf(values.drawing) : [];
-      if (strokes.flat().length >= MOST) return;
-      const point = [x, y].map((value) => Math.min(0.99, Math.max(0, value)));
-      if (begins || !strokes.length) strokes.push([point]);
-      else {
-        const [oldX, oldY] = strokes.at(-1).at(-1);
-        if (Math.hypot(point[0] - oldX, point[1] - oldY) < CLOSE) return;
-        strokes.at(-1).push(point);
-      }
-      const drawing = textOf(strokes);
-      stage.set({ image: own, drawing });
-      keepDrawing(drawing);
-    });
+    drawOn(surface, stage);
     return (now, { image, drawing }) => {
       const strokes = image === own ? strokesOf(drawing) : [];
       const path = strokes.flatMap((stroke) => [...(stroke.length > 1 ? stroke : [stroke[0], stroke[0]]), [NaN, NaN]]);
