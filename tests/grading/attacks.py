@@ -177,8 +177,8 @@ def attacks(course, others):
         # Tests that cannot fail any more.
         Attack("no asserts", NO_ASSERTS, ALL, "passed whatever", answers=WRONG),
         Attack("no exec", "exec = lambda *a: None", PAID, answers=WRONG),
-        Attack("no compile", "import builtins\nbuiltins.compile = lambda *a, **k: 'pass'", ALL, None, "out of time",
-               answers=WRONG),
+        Attack("no compile", "import builtins\nbuiltins.compile = lambda *a, **k: 'pass'", ALL, None,
+               "out of time or crashed", answers=WRONG),  # the kernel runs no code any more, nor the interrupt's
         Attack("no builtin exec", "import builtins\nbuiltins.exec = lambda *a: None", ALL, "passed whatever",
                answers=WRONG),
         Attack("own globals", "def globals():\n    return {'twice': lambda x: 2 * x}", PAID, answers=WRONG),
@@ -189,7 +189,8 @@ def attacks(course, others):
         Attack("patched wraps", "import functools\nfunctools.wraps = lambda f: lambda g: lambda *a, **k: 6", ALL,
                answers=WRONG),
         Attack("quiet errors", "get_ipython().showtraceback = lambda *a, **k: None", PAID, answers=WRONG),
-        Attack("quiet shell", "get_ipython().run_cell = lambda *a, **k: None", ALL, None, "out of time", answers=WRONG),
+        Attack("quiet shell", "get_ipython().run_cell = lambda *a, **k: None", ALL, None,
+               "out of time or crashed", answers=WRONG),
         Attack("swallows", "import sys\nsys.excepthook = lambda *a: None", PAID, answers=WRONG),
         Attack("exits", "import sys", ("twice",), None, answers={"twice": "def twice(x):\n    sys.exit(0)"}),
         # Feedback that would tell hidden tests.
