@@ -109,13 +109,17 @@ def batch(name, values, shape):
     return array
 
 
-def real_array(name, value):
-    """Return value as a float64 array, or raise ValueError when it is not numeric or holds NaN or infinity."""
+def _float64(name, value):
     unmasked(name, value)
     try:
-        array = np.asarray(value, dtype=np.float64)
+        return np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be a number or an array of numbers; received {value!r}.") from error
+
+
+def real_array(name, value):
+    """Return value as a float64 array, or raise ValueError when it is not numeric or holds NaN or infinity."""
+    array = _float64(name, value)
     if not np.all(np.isfinite(array)):
         bad = array[~np.isfinite(array)].flat[0]
         raise ValueError(f"{name} must be finite; received a value {bad}. Check how it was computed.")
@@ -132,11 +136,7 @@ def finite_float(name, value):
 
 def log_array(name, value):
     """Return logarithms as a float64 array, −inf allowed, or raise ValueError for what is no number below infinity."""
-    unmasked(name, value)
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be a number or an array of numbers; received {value!r}.") from error
+    array = _float64(name, value)
     if np.any(np.isnan(array)) or np.any(array == np.inf):
         raise ValueError(f"{name} must hold numbers below infinity; received NaN or +inf. Check how it was computed.")
     return array

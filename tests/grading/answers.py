@@ -74,6 +74,18 @@ def hand_in(folder, student, assignment, notebook):
     nbformat.write(notebook, folder / student / f"{assignment}.ipynb")
 
 
+def build_course(folder, notebook, name, seconds):
+    """Write a course directory with one small assignment, of which each cell may take so many seconds."""
+    (folder / "source" / name).mkdir(parents=True)
+    nbformat.write(notebook, folder / "source" / name / f"{name}.ipynb")
+    config = (COURSE / "nbgrader_config.py").read_text(encoding="utf-8")
+    assert "c.Execute.timeout = 120" in config
+    (folder / "nbgrader_config.py").write_text(
+        config.replace("timeout = 120", f"timeout = {seconds}"), encoding="utf-8"
+    )
+    return folder
+
+
 def classroom(*arguments, **options):
     """Run `python -m vaelib.tools.grader`, as the Makefile does."""
     command = [sys.executable, "-m", "vaelib.tools.grader", *map(str, arguments)]

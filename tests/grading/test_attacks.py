@@ -9,7 +9,7 @@ import time
 import nbformat
 import psutil
 import pytest
-from answers import COURSE, ROOT, UNPROTECTED, grade, hand_in, read_export
+from answers import ROOT, UNPROTECTED, build_course, grade, hand_in, read_export
 from attacks import NAME, POINTS, attacks, source
 
 from vaelib.tools.grader import wall
@@ -20,13 +20,8 @@ NO_WALL = not wall.is_available()
 
 @pytest.fixture(scope="module")
 def course(tmp_path_factory):
-    """A course directory with the small assignment; a cell may take ten seconds."""
-    folder = tmp_path_factory.mktemp("attacked-course")
-    (folder / "source" / NAME).mkdir(parents=True)
-    nbformat.write(source(), folder / "source" / NAME / f"{NAME}.ipynb")
-    config = (COURSE / "nbgrader_config.py").read_text(encoding="utf-8")
-    (folder / "nbgrader_config.py").write_text(config.replace("timeout = 120", "timeout = 20"), encoding="utf-8")
-    return folder
+    """A course directory with the small assignment; a cell may take 20 seconds."""
+    return build_course(tmp_path_factory.mktemp("attacked-course"), source(), NAME, seconds=20)
 
 
 def submit(school, attack):

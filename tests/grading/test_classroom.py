@@ -9,7 +9,18 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from answers import COURSE, UNPROTECTED, cell_of, classroom, grade, hand_in, points_of, read_export, source_of
+from answers import (
+    COURSE,
+    UNPROTECTED,
+    build_course,
+    cell_of,
+    classroom,
+    grade,
+    hand_in,
+    points_of,
+    read_export,
+    source_of,
+)
 from nbgrader.api import Gradebook
 
 from vaelib.tools.grader.__main__ import main
@@ -63,13 +74,7 @@ def arithmetic(question=None, answer=None):
 @pytest.fixture(scope="module")
 def course(tmp_path_factory):
     """A course directory with the small assignment; a cell may take a minute."""
-    folder = tmp_path_factory.mktemp("course")
-    (folder / "source" / NAME).mkdir(parents=True)
-    nbformat.write(arithmetic(), folder / "source" / NAME / f"{NAME}.ipynb")
-    config = (COURSE / "nbgrader_config.py").read_text(encoding="utf-8")
-    assert "c.Execute.timeout = 120" in config
-    (folder / "nbgrader_config.py").write_text(config.replace("timeout = 120", "timeout = 60"), encoding="utf-8")
-    return folder
+    return build_course(tmp_path_factory.mktemp("course"), arithmetic(), NAME, seconds=60)
 
 
 @pytest.mark.parametrize("name", ASSIGNMENTS)
