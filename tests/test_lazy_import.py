@@ -69,6 +69,7 @@ def test_every_room_has_a_stub_that_names_its_files():
         assert files <= set(names_in(room / "__init__.pyi")), room
 
 
+@pytest.mark.slow
 def test_every_name_of_a_room_loads_by_attribute_after_import_vaelib_alone():
     # In a process of its own: here another test may have imported the file that the attribute stands for.
     lines = ["import vaelib"]

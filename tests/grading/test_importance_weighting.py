@@ -5,6 +5,7 @@ from answers import Answer, AssignmentTests
 
 class TestImportanceWeighting(AssignmentTests):
     assignment = "importance_weighting"
+    share = slow = True
 
     wrong = [
         Answer(

@@ -69,7 +69,11 @@ EXPECTED = [
 ]
 
 
-@pytest.mark.parametrize(("switch", "expected"), EXPECTED, ids=str)
+# Every third; the others in `make test-all`.
+TRIED = [pytest.param(*row, marks=[pytest.mark.slow] if n % 3 else []) for n, row in enumerate(EXPECTED)]
+
+
+@pytest.mark.parametrize(("switch", "expected"), TRIED, ids=str)
 def test_each_mistake_is_found(make_vae, seeded, perturb, black_and_white, switch, expected):
     # Weights with some spread: an encoder that gives N(0, I) throughout hides what is done to its KL.
     assert check_loss(perturb(make_vae(**switch)), black_and_white).failed == expected

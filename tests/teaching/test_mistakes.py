@@ -213,7 +213,15 @@ def test_every_mistake_is_tried_below():
     assert {cls for cls in named if (cls.__doc__ or "").startswith("WRONG")} <= tried
 
 
-@pytest.mark.parametrize("switch", [{kind: part} for kind, parts in ALL.items() for part in parts])
+# One of each kind; the others in `make test-all`.
+@pytest.mark.parametrize(
+    "switch",
+    [
+        pytest.param({kind: part}, marks=[pytest.mark.slow] if n else [])
+        for kind, parts in ALL.items()
+        for n, part in enumerate(parts)
+    ],
+)
 def test_each_mistake_trains_is_cured_and_comes_back_from_a_file(make_vae, black_and_white, switch, tmp_path):
     (kind,) = switch
     vae = make_vae(**switch)

@@ -30,6 +30,7 @@ def test_the_scores_of_codes_that_are_the_factors(faces):
     assert turned["expression"] == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_a_run_reports_the_rate_and_error_of_its_model_and_starts_anew(faces):
     vae = script.build(0, faces.frames, latent_dim=2, epochs=60)
     first, again, other = (script.train(vae, 4.0, seed, faces, epochs=60) for seed in (0, 0, 1))

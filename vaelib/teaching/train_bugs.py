@@ -45,7 +45,7 @@ def build(parts, recipe=RECIPE):
         parts: by role, the name of what takes the place of the right part, as in `vaelib.teaching.bugs`.
         recipe: dictionary with the keys of RECIPE.
     """
-    keras.backend.clear_session()  # each model comes and goes
+    keras.backend.clear_session(free_memory=False)  # each model comes and goes
     keras.utils.set_random_seed(recipe["seed"])
     chosen = {"posterior": "DiagonalNormal", "likelihood": "Bernoulli", "objective": "ELBO", **parts}
     kinds = {role: getattr(mistakes, name, None) or getattr(likelihoods, name) for role, name in chosen.items()}
