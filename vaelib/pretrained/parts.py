@@ -89,6 +89,10 @@ def conv_encoder(data_shape, params_size):
     return vaelib.conv_encoder(data_shape, params_size, filters=(8, 16))
 
 
+def conv_decoder(latent_dim, params_size):
+    return vaelib.conv_decoder(latent_dim, (28, 28), params_size, filters=(16, 8))
+
+
 def swap(socket, before, after, grey=False, **changes):
     """Return one swap: its socket, the line of code before and after, and what `build` is told."""
     return {"socket": socket, "code": [before, after], "grey": grey, "changes": changes}
@@ -108,11 +112,28 @@ LINEAR_ENCODER, LINEAR_DECODER = (
     "encoder=dense_encoder((28, 28), 20, hidden_units=())",
     "decoder=dense_decoder(10, 784, hidden_units=())",
 )
+CONV_DECODER = "decoder=conv_decoder(10, (28, 28), 784, filters=(16, 8))"
+PLANAR = "posterior=Transformed(DiagonalNormal(10), [PlanarFlow() for _ in range(4)])"
+COUPLED = "prior=Transformed(StandardNormal(10), [CouplingFlow(reverse=i % 2) for i in range(4)])"
 CONTINUOUS = "likelihood=ContinuousBernoulli((28, 28))"
 
 
 def vamp_prior(latent_dim, seed):
     return vaelib.VampPrior(latent_dim, 50, seed=seed)
+
+
+def mixture_prior(latent_dim, seed):
+    return vaelib.MixturePrior(latent_dim, 20, seed=seed)
+
+
+def planar_posterior(latent_dim, seed):
+    base = vaelib.DiagonalNormal(latent_dim, seed=seed)
+    return vaelib.Transformed(base, [vaelib.PlanarFlow() for _ in range(4)], seed=seed)
+
+
+def coupled_prior(latent_dim, seed):
+    base = vaelib.StandardNormal(latent_dim, seed=seed)
+    return vaelib.Transformed(base, [vaelib.CouplingFlow(reverse=i % 2, seed=seed + i) for i in range(4)], seed=seed)
 
 
 SWAPS = {
@@ -130,6 +151,12 @@ SWAPS = {
     "Normal": swap(PIXELS, LIKELIHOOD, "likelihood=Normal((28, 28))", True, likelihood=vaelib.Normal),
     "convolutional encoder": swap(NETWORK, ENCODER, CONV_ENCODER, encoder=conv_encoder),
     "linear encoder": swap(NETWORK, ENCODER, LINEAR_ENCODER, encoder=linear_encoder),
+    "IWAE of 5": swap(GOAL, OBJECTIVE, "objective=IWAE(5)", objective=lambda: vaelib.IWAE(5)),
+    "β = 0.5": swap(GOAL, OBJECTIVE, "objective=ELBO(beta=0.5)", objective=lambda: vaelib.ELBO(0.5)),
+    "mixture of 20": swap(CODES, PRIOR, "prior=MixturePrior(10, 20)", prior=mixture_prior),
+    "flow prior": swap(CODES, PRIOR, COUPLED, prior=coupled_prior),
+    "flow posterior": swap(Q, POSTERIOR, PLANAR, posterior=planar_posterior),
+    "convolutional decoder": swap(NETWORK, DECODER, CONV_DECODER, decoder=conv_decoder),
 }
 
 
@@ -166,6 +193,12 @@ def black_and_white(images, seed):
     return (np.random.default_rng(seed).random(images.shape) < images).astype("float32")
 
 
+def seed_again(part, seed):
+    """Let a posterior or a prior draw what a new one with this seed would draw."""
+    generator = getattr(part, "base", part).seed_generator  # a flow's noise is its base's
+    generator.state.assign(keras.random.SeedGenerator(seed).state)
+
+
 def judge(vae, x, seed, num_elbo=NUM_ELBO, num_evidence=NUM_EVIDENCE):
     """Return the ELBO and log p(x) of each digit, nats, (2, n), from draws that another model with this noise shares.
 
@@ -176,8 +209,7 @@ def judge(vae, x, seed, num_elbo=NUM_ELBO, num_evidence=NUM_EVIDENCE):
     if not np.isin(x, (0, 1)).all() and isinstance(vae.likelihood, vaelib.Bernoulli):
         density = vaelib.ContinuousBernoulli(vae.data_shape)
         vae = vaelib.VAE(vae.encoder, vae.decoder, vae.posterior, density, vae.prior)
-    generator = vae.posterior.base.seed_generator if hasattr(vae.posterior, "base") else vae.posterior.seed_generator
-    generator.state.assign(keras.random.SeedGenerator(seed).state)
+    seed_again(vae.posterior, seed)
     return np.stack([vae.elbo(x, num_elbo), vae.log_evidence(x, num_evidence)])
 
 
@@ -208,7 +240,7 @@ def train_all(
         active.append(int(vaelib.evaluation.active_units(vae, x_test).sum()))
         if seed == 0:
             keras.utils.set_random_seed(seed)
-            vae.prior.seed_generator.state.assign(keras.random.SeedGenerator(seed).state)
+            seed_again(vae.prior, seed)
             samples = vae.generate(NUM_SAMPLES)
     digits = np.mean(values, axis=0)
     row = {key: its[key] for key in ("socket", "code", "grey")}
