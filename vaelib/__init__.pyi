@@ -14,6 +14,9 @@ from .data import load_images as load_images
 from .data import load_mnist as load_mnist
 from .data import synthetic_faces as synthetic_faces
 from .model import evaluation as evaluation
+from .model.discrete import BernoulliPrior as BernoulliPrior
+from .model.discrete import Categorical as Categorical
+from .model.discrete import CategoricalPrior as CategoricalPrior
 from .model.distributions import Distribution as Distribution
 from .model.distributions import kl_divergence as kl_divergence
 from .model.distributions import register_kl as register_kl
@@ -40,6 +43,10 @@ from .model.posteriors import ImplicitPosterior as ImplicitPosterior
 from .model.priors import MixturePrior as MixturePrior
 from .model.priors import StandardNormal as StandardNormal
 from .model.priors import VampPrior as VampPrior
+from .model.score_function import VIMCO as VIMCO
+from .model.score_function import GumbelSoftmax as GumbelSoftmax
+from .model.score_function import ScoreFunction as ScoreFunction
+from .model.score_function import StraightThrough as StraightThrough
 from .model.transformed import Transformed as Transformed
 from .model.vae import VAE as VAE
 from .model.vae import load as load

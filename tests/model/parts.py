@@ -13,6 +13,7 @@ from vaelib.model.flows import CouplingFlow, InverseAutoregressiveFlow, PlanarFl
 from vaelib.model.objectives import IWAE, AdversarialELBO, Objective
 from vaelib.model.posteriors import DiagonalNormal, ImplicitPosterior
 from vaelib.model.priors import StandardNormal
+from vaelib.model.score_function import VIMCO, ScoreFunction, StraightThrough
 from vaelib.model.transformed import Transformed
 
 
@@ -54,6 +55,10 @@ OBJECTIVES_MADE_BY_HAND = {
         "IWAE": lambda data_shape, latent_dim: IWAE(3),
         "IWAE doubly reparameterised": lambda data_shape, latent_dim: IWAE(3, doubly_reparameterized=True),
     },
+    # Other baselines, and the slope through the mean, are in test_score_function.py: a variant costs ten pairings.
+    ScoreFunction: {"ScoreFunction": lambda data_shape, latent_dim: ScoreFunction(2, "leave-one-out")},
+    VIMCO: {"VIMCO": lambda data_shape, latent_dim: VIMCO(2)},
+    StraightThrough: {"StraightThrough": lambda data_shape, latent_dim: StraightThrough(0.7)},
     AdversarialELBO: {
         "AdversarialELBO": lambda data_shape, latent_dim: AdversarialELBO(
             network_of_two(data_shape, (latent_dim,), 1), critic_steps=2
@@ -74,7 +79,12 @@ OBJECTIVES = _makers(Objective, OBJECTIVES_MADE_BY_HAND, lambda cls: lambda data
 # Roles, by what a distribution says of itself.
 _LIKE = {name: make((2,)) for name, make in DISTRIBUTIONS.items()}
 PRIORS = [name for name, part in _LIKE.items() if part.params_size == 0]
-POSTERIORS = [n for n, part in _LIKE.items() if part.params_size and part.support == "real" and part.reparameterized]
+DISCRETE = ("binary", "one-hot")
+POSTERIORS = [
+    name
+    for name, part in _LIKE.items()
+    if part.params_size and (part.support in DISCRETE or (part.support == "real" and part.reparameterized))
+]
 LIKELIHOODS = [name for name, part in _LIKE.items() if part.params_size and part.has_density]
 DENSITIES = [name for name, part in _LIKE.items() if part.has_density]
 

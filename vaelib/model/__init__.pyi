@@ -1,3 +1,4 @@
+from . import discrete as discrete
 from . import distributions as distributions
 from . import evaluation as evaluation
 from . import flows as flows
@@ -6,5 +7,6 @@ from . import networks as networks
 from . import objectives as objectives
 from . import posteriors as posteriors
 from . import priors as priors
+from . import score_function as score_function
 from . import transformed as transformed
 from . import vae as vae

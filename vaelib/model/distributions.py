@@ -317,6 +317,15 @@ def kl_divergence(
     return log_q - p.log_prob(z, p_params)
 
 
+def require_path(distribution: Distribution) -> None:
+    """Raise ValueError, with its name, when no gradient flows through a distribution's samples."""
+    if not distribution.reparameterized:
+        raise ValueError(
+            f"{type(distribution).__name__} is not reparameterised: no gradient flows through its samples. Train it "
+            "with ScoreFunction, VIMCO, GumbelSoftmax or StraightThrough."
+        )
+
+
 def require_density(distribution: Distribution) -> None:
     """Raise ValueError, with its name, when a distribution can be sampled only."""
     if not distribution.has_density:

@@ -47,6 +47,21 @@ class Bernoulli(Pixels):
         logits, uniform = self.checked(params), self.flat(self.noise_for(params, noise, num), "noise")
         return self.shaped(ops.cast(uniform < ops.sigmoid(logits), keras.config.floatx()))
 
+    def relaxed(self, params, noise, temperature):
+        """Return sigmoid((logits + logistic noise) / temperature): above 1/2 where `sample`, given the noise, draws 1.
+
+        Args:
+            params: logits, shape (batch, number of pixels).
+            noise: what `noise` returns, with leading axes (*num, batch).
+            temperature: a number above 0, or a variable.
+
+        Returns:
+            Numbers between 0 and 1, shape (*num, batch, *event_shape); the gradient flows through them.
+            Source: Maddison et al. 2017, appendix C.
+        """
+        u = ops.clip(self.flat(noise, "noise"), 1e-7, 1 - 1e-7)
+        return self.shaped(ops.sigmoid((self.checked(params) - ops.log(u) + ops.log1p(-u)) / temperature))
+
     def log_prob(self, value, params=None):
         """Return log p(x|z), summed over the pixels.
 

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from vaelib import checks
-from vaelib.model.distributions import Tensor, kl_divergence, require_density
+from vaelib.model.distributions import Tensor, kl_divergence, require_density, require_path
 
 if TYPE_CHECKING:
     from vaelib.model.vae import VAE
@@ -114,6 +114,11 @@ class ELBO(Objective):
         )
         return {"loss": reconstruction + self.beta * kl, "reconstruction": reconstruction, "kl": kl}
 
+    def players(self, vae):
+        """Return one player; ValueError for a posterior that is not reparameterised."""
+        require_path(vae.posterior)
+        return super().players(vae)
+
     def get_config(self):
         return {**super().get_config(), "beta": float(ops.convert_to_numpy(self.beta))}
 
@@ -175,6 +180,7 @@ class IWAE(Objective):
 
     def players(self, vae):
         """Return one player, or two: the encoder follows the doubly reparameterised gradient."""
+        require_path(vae.posterior)
         if not self.doubly_reparameterized:
             return super().players(vae)
         if vae.posterior.trainable_variables:
@@ -244,8 +250,10 @@ class AdversarialELBO(Objective):
         """Return two players: the critic follows its own loss, everything else the ELBO.
 
         Raises:
-            ValueError: the prior has weights of its own, or the encoder reads more than x.
+            ValueError: the prior has weights of its own, the encoder reads more than x, or the posterior is not
+                reparameterised.
         """
+        require_path(vae.posterior)
         if vae.prior.trainable_variables:
             raise ValueError(
                 f"{vae.prior.name} has weights of its own, which no loss of AdversarialELBO reaches: the critic sees "

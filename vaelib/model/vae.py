@@ -12,7 +12,7 @@ from keras import ops
 
 # The parts are imported so that a saved model finds the classes it names.
 from vaelib import checks
-from vaelib.model import evaluation, flows, likelihoods, posteriors, priors, transformed  # noqa: F401
+from vaelib.model import discrete, evaluation, flows, likelihoods, posteriors, priors, score_function, transformed  # noqa: F401
 from vaelib.model.distributions import Distribution, Tensor, closed_form_kl
 from vaelib.model.objectives import ELBO, Objective, Player
 from vaelib.training.steps import BlockTraining
@@ -78,6 +78,11 @@ class VAE(BlockTraining, keras.Model):
         ]:
             if received != expected:
                 raise ValueError(f"the {what} is {received}, but {source} is {expected}: they must be equal.")
+        if self.prior.support != self.posterior.support:
+            raise ValueError(
+                f'the prior, {type(self.prior).__name__}, has the support "{self.prior.support}", but codes of '
+                f'{type(self.posterior).__name__} have the support "{self.posterior.support}": they must be equal.'
+            )
         if self.binarise and self.likelihood.support != "binary":
             raise ValueError(
                 f"binarise needs a likelihood of pixels that are 0 or 1; {type(self.likelihood).__name__} has the "

@@ -1,6 +1,6 @@
 from . import autoencoders as autoencoders
-from . import disentanglement as disentanglement
 from . import discrete as discrete
+from . import disentanglement as disentanglement
 from . import divergences as divergences
 from . import families as families
 from . import flows as flows

@@ -12,7 +12,10 @@ from vaelib import checks
 
 MOST_HIDDEN = 12  # hidden units whose 2^12 states, and pairs of them, are summed over
 PAIRS_AT_ONCE = 2_000_000  # of pairs of states; bounds the memory
-STEP, REACH = 0.05, 40.0  # of the trapezoid rule over logistic noise, whose tails are e^-40 there
+# The trapezoid rule over logistic noise, whose tails are e^-40 at its ends. The integrands are analytic for |Im v| < π
+# (and < π/τ), so the error is below e^(-2π²/STEP).
+STEP, REACH = 0.25, 40.0
+JUMPS = 0.01  # the step where the integrand jumps
 
 
 # Two points
@@ -68,18 +71,20 @@ class TwoPoints:
     def straight_through_relaxed(self, p, tau):
         """E[f'(z) y (1 − y)/τ] with z = [y > ½]: hard forwards, relaxed backwards.
 
-        The integrand jumps at y = ½, where two nodes of the trapezoid rule meet: exact to 1e-3 of its size.
+        The integrand jumps at y = ½, a node of the trapezoid rule: exact to some 1e-5.
         """
-        return self._over_noise(p, tau, lambda y: self.slope(np.heaviside(y - 0.5, 0.5)) * y * (1 - y) / tau)
+        back = lambda y: self.slope(np.heaviside(y - 0.5, 0.5)) * y * (1 - y) / tau  # noqa: E731
+        return self._over_noise(p, tau, back, JUMPS)
 
-    def _over_noise(self, p, tau, function):
+    def _over_noise(self, p, tau, function, step=STEP):
         p, tau = checks.open_unit_array("p", p), checks.positive_float("tau", tau)
+        step = step / max(1.0, tau)
         # The nodes are the values of (logit p + noise)/τ, the same for every p, with 0, y = ½, among them.
         reach = (np.abs(logit(p)).max() + REACH) / tau
-        v = STEP * np.arange(-np.ceil(reach / STEP), np.ceil(reach / STEP) + 1)
+        v = step * np.arange(-np.ceil(reach / step), np.ceil(reach / step) + 1)
         noise = tau * v - logit(p)[..., None]
         density = np.exp(log_expit(noise) + log_expit(-noise))
-        return density @ function(expit(v)) * tau * STEP
+        return density @ function(expit(v)) * tau * step
 
 
 def first_lie(t):
