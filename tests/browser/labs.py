@@ -23,6 +23,7 @@ from vaelib.widgets.parts_lab import PartsLab
 from vaelib.widgets.png import to_png
 from vaelib.widgets.predict import PredictChoice, PredictCurve, PredictPlace
 from vaelib.widgets.regression_lab import RegressionLab
+from vaelib.widgets.simplex_lab import SimplexLab
 from vaelib.widgets.water_lab import WaterLab
 from vaelib.widgets.wrong_loss_lab import WrongLossLab
 from vaelib.widgets.your_digit_lab import YourDigitLab
@@ -111,6 +112,7 @@ LABS = {
     "predict_curve": lambda: PredictCurve("How does it bend?", X, X**2, (-1.0, 5.0), "x", "f(x)", because="A square."),
     "predict_place": lambda: PredictPlace("How deep?", 0.083, 0.0, 1.0, "smallest gap", because="It is flat."),
     "elbo_linear": lambda: ElboLab(LinearGaussian(1.2, 0.5, 0.8), [2.5]),
+    "simplex": lambda: SimplexLab(steps=30),
     "water": water,
     "wrong_loss": wrong_loss,
     "bug_hunt": BugHuntLab,

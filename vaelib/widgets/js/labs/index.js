@@ -13,8 +13,9 @@ import latentCodes from "./latent_codes.js";
 import parts from "./parts.js";
 import * as predict from "./predict.js";
 import regression from "./regression.js";
+import simplex from "./simplex.js";
 import water from "./water.js";
 import wrongLoss from "./wrong_loss.js";
 import yourDigit from "./your_digit.js";
 
-export const labs = { bends, bug_hunt: bugHunt, darts, derivation, elbo, kl, kl_map: klMap, gradient, gradient_race: gradientRace, latent_codes: latentCodes, parts, predict_choice: predict.choice, predict_place: predict.place, predict_curve: predict.curve, regression, water, wrong_loss: wrongLoss, your_digit: yourDigit };
+export const labs = { bends, bug_hunt: bugHunt, darts, derivation, elbo, kl, kl_map: klMap, gradient, gradient_race: gradientRace, latent_codes: latentCodes, parts, predict_choice: predict.choice, predict_place: predict.place, predict_curve: predict.curve, regression, simplex, water, wrong_loss: wrongLoss, your_digit: yourDigit };
