@@ -12,3 +12,4 @@ from . import runs as runs
 from . import tables as tables
 from . import train_betas as train_betas
 from . import train_bugs as train_bugs
+from . import train_estimators as train_estimators
