@@ -42,6 +42,19 @@ def pytest_collection_finish(session):
     gc.set_threshold(50_000, 20, 50)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def garbage_left_alone():
+    """Spare it what former modules left, too: TensorFlow takes half a minute to take a few hundred programs down.
+
+    Whoever collected the garbage first had to wait for that; the end of the process does it for nothing.
+    """
+    gc.freeze()
+
+
+def pytest_unconfigure():
+    gc.freeze()  # Python collects once more when it ends
+
+
 def build_vae(
     network="dense",
     posterior="DiagonalNormal",
