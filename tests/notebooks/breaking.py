@@ -18,11 +18,13 @@ from unittest import mock
 import matplotlib
 import matplotlib.pyplot as plt
 import nbformat
+import numpy as np
 
 import vaelib
 import vaelib.teaching.claims
 from vaelib.teaching.claims import ClaimError
-from vaelib.theory.autoencoders import Autoencoder
+from vaelib.theory import autoencoders, gaussian
+from vaelib.theory.autoencoders import Autoencoder, VariationalAutoencoder
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 CLAIMS = ("claim_close", "claim_equal", "claim_true", "claim_monte_carlo")
@@ -96,25 +98,48 @@ def needless(cells, claims):
 
 @contextlib.contextmanager
 def training_remembered():
-    """Context manager: a NumPy autoencoder that was trained once from some weights, on some data, is not trained again.
+    """Context manager: what a NumPy autoencoder has trained or searched once, from the same, is not done again.
 
-    What a break leaves alone need not be trained for every break.
+    What a break leaves alone need not be trained for every break. While any function is broken that either may call,
+    both are done anew.
     """
-    kept, fit = {}, Autoencoder.fit
+    kept, fit, fit_q = {}, Autoencoder.fit, VariationalAutoencoder.fit_q
 
-    def remembered(self, x, *args, rng=None, **settings):
+    def remembered(method, self, *args):
+        state = [method.__name__, type(self).__name__, self.weights, args]
+        key = hashlib.sha256(pickle.dumps(state)).hexdigest(), _functions()
+        if key not in kept:
+            kept[key] = method(self, *args), [w.copy() for w in self.weights]
+        result, weights = kept[key]
+        self.weights = [w.copy() for w in weights]
+        return result
+
+    def training(self, x, *args, rng=None, **settings):
         if rng is None:
             *args, rng = args
-        state = (type(self).__name__, self.weights, x, args, sorted(settings.items()), rng.bit_generator.state)
-        key = hashlib.sha256(pickle.dumps(state)).hexdigest()
-        if key not in kept:
-            kept[key] = (fit(self, x, *args, rng=rng, **settings), [w.copy() for w in self.weights])
-        losses, weights = kept[key]
-        self.weights = [w.copy() for w in weights]
+        # By the generator's state: its own bytes may differ.
+        losses, rng.bit_generator.state = remembered(
+            trained, self, x, args, sorted(settings.items()), rng.bit_generator.state
+        )
         return losses
 
-    with mock.patch.object(Autoencoder, "fit", remembered):
+    def trained(self, x, args, settings, state):
+        rng = np.random.default_rng()
+        rng.bit_generator.state = state
+        return fit(self, x, *args, rng=rng, **dict(settings)), rng.bit_generator.state
+
+    def search(self, x, mu, log_var, points_per_dim=4, num_steps=None):
+        return remembered(fit_q, self, x, mu, log_var, points_per_dim, num_steps)
+
+    with mock.patch.object(Autoencoder, "fit", training), mock.patch.object(VariationalAutoencoder, "fit_q", search):
         yield
+
+
+def _functions():
+    """The functions that training and searching may call, as they are now; the remembered two aside."""
+    places = (autoencoders, gaussian, Autoencoder, VariationalAutoencoder)
+    named = ((name, value) for place in places for name, value in vars(place).items() if callable(value))
+    return tuple(value for name, value in named if name not in ("fit", "fit_q"))
 
 
 def run_until(notebook, claim, *, parameters=None, source=None, without=()):
