@@ -133,6 +133,15 @@ def water(p, x, y):
     p.curve([(x - 54, y + 5), (x + 54, y + 5)], stroke=SKY, width=2.5)
 
 
+def simplex(p, x, y):
+    """A ball that stops inside a triangle of three choices."""
+    p.polygon([(x - 34, y + 22), (x + 34, y + 22), (x, y - 24)], "#DDE2E7")
+    for dx, dy in ((-34, 22), (34, 22), (0, -24)):
+        p.dot(x + dx, y + dy, 5, BLUE)
+    p.curve([(x + 2, y - 10), (x - 2, y + 2), (x - 8, y + 10)], stroke=ORANGE, width=2.5)
+    p.dot(x - 8, y + 10, 6, ORANGE)
+
+
 LESSONS = (
     ("start here", "a slider moves a picture", GREEN, slider),
     ("latent variable models", "generate $z$, then $x$", BLUE, arrow_from_z_to_x),
@@ -151,6 +160,7 @@ LESSONS = (
     ("importance weighting", "many darts, one bound", ORANGE, darts),
     ("normalizing flows", "bend $q$ until it fits", ORANGE, bent_line),
     ("rate and distortion", "what a nat of code buys", ORANGE, water),
+    ("discrete latents", "a gradient through a choice", ORANGE, simplex),
 )
 COLUMNS = (144, 400, 656)
 FIRST_ROW, ROW = 124, 186

@@ -150,7 +150,7 @@ export default {
   draw(stage, { least, at, descent: [most] }) {
     const [triangle, losses] = stage.plots(
       {
-        share: 1.25, least: 320, height: (width) => Math.min(430, 0.93 * width), x: [-0.12, 1.12], y: [-0.14, 1.0],
+        share: 1.25, least: 320, height: (width) => Math.min(420, 0.9 * width), x: [-0.1, 1.1], y: [-0.12, 0.98],
         equal: true, bare: true, xTicks: 0, yTicks: 0, title: "drag π and the target t",
         alt: "The simplex with π, the target t, arrows from π, and three balls.",
       },
@@ -165,7 +165,8 @@ export default {
     const clouds = Object.fromEntries(Object.entries(COLOURS).map(([name, colour]) => [name, triangle.curve({ colour, width: 0.8 })]));
     const ways = BALLS.map(([name, colour]) => ({
       name, way: triangle.curve({ colour, width: 2 }), curve: losses.curve({ colour }),
-      ball: triangle.dots({ colour, radius: 7, opacity: 1 }), end: losses.dots({ colour, radius: 5, opacity: 1 }),
+      // Wider than a handle, which may lie over it.
+      ball: triangle.dots({ colour, radius: 10, opacity: 1 }), end: losses.dots({ colour, radius: 5, opacity: 1 }),
     }));
     const means = Object.fromEntries(Object.entries(COLOURS).map(([name, colour]) => [name, triangle.arrow({ colour, width: 3 })]));
     const exact = triangle.arrow({ colour: "grey", width: 3 });
