@@ -106,7 +106,7 @@ def test_the_encoder_checks_its_input():
     encoder = pretrained.load().encoder
     with pytest.raises(ValueError, match=r"x must have shape \(n, 28, 28\); received \(28, 28\)"):
         encoder(np.zeros((28, 28)))
-    with pytest.raises(ValueError, match=r"name must be one of \['mnist'\]; received 'faces'"):
+    with pytest.raises(ValueError, match=r"name must be one of .*'mnist'.*; received 'faces'"):
         pretrained.load("faces")
 
 

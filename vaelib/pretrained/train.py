@@ -63,12 +63,16 @@ def train(x, recipe, verbose="auto"):
     return vae
 
 
+def dense_layers(network):
+    """Return the layers of a network whose weights ship."""
+    return [layer for layer in network.layers if isinstance(layer, keras.layers.Dense)]
+
+
 def weights_of(vae):
     """Return the weights of encoder and decoder as float16 arrays, by the names that `vaelib.pretrained` reads."""
     weights = {}
     for part in ("encoder", "decoder"):
-        dense = [layer for layer in getattr(vae, part).layers if isinstance(layer, keras.layers.Dense)]
-        for i, layer in enumerate(dense):
+        for i, layer in enumerate(dense_layers(getattr(vae, part))):
             for name in ("kernel", "bias"):
                 array = keras.ops.convert_to_numpy(getattr(layer, name)).astype("float16")
                 if not np.isfinite(array).all():
@@ -89,16 +93,10 @@ def main(arguments=None):
     weights = weights_of(train(data.x_train, recipe))
     record = {
         "data": data.source.name,
-        "data_sha256": {key: sha256((getattr(data, key) * 255).round().astype("uint8")) for key in KEYS[::2]},
+        "data_sha256": hashes(data),
         **recipe,
         "weights": "float16",
-        "versions": {
-            "python": platform.python_version(),
-            "vaelib": vaelib.__version__,
-            "keras": keras.__version__,
-            keras.backend.backend(): _backend_version(),
-            "numpy": np.__version__,
-        },
+        "versions": versions(),
     }
     options.folder.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(options.folder / "mnist.npz", **weights)
@@ -114,9 +112,21 @@ def main(arguments=None):
     print(json.dumps(record, indent=2))
 
 
-def _backend_version():
-    """The version of the package behind Keras, whatever its name on this machine is."""
-    return metadata.version(metadata.packages_distributions()[keras.backend.backend()][0])
+def hashes(mnist):
+    """Return the SHA-256 of the images, by the name of their array."""
+    return {key: sha256((getattr(mnist, key) * 255).round().astype("uint8")) for key in KEYS[::2]}
+
+
+def versions():
+    """Return the versions of what trains, by package."""
+    backend = keras.backend.backend()  # the package behind it has another name on some machines
+    return {
+        "python": platform.python_version(),
+        "vaelib": vaelib.__version__,
+        "keras": keras.__version__,
+        backend: metadata.version(metadata.packages_distributions()[backend][0]),
+        "numpy": np.__version__,
+    }
 
 
 def _write(record, folder):
