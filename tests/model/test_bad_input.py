@@ -21,6 +21,7 @@ PARTS = [
         for kind in (
             vaelib.DiagonalNormal, vaelib.FullNormal, vaelib.StandardNormal, vaelib.Bernoulli,
             vaelib.ContinuousBernoulli, vaelib.Normal, vaelib.IsotropicNormal, vaelib.MixturePrior, vaelib.VampPrior,
+            vaelib.Categorical, vaelib.CategoricalPrior, vaelib.BernoulliPrior,
         )
     ),
     (lambda bad: vaelib.Normal((2, 2), log_var_range=bad), "log_var_range", NO_RANGE),
@@ -28,6 +29,11 @@ PARTS = [
     (lambda bad: vaelib.MixturePrior(2, num_components=bad), "num_components", NO_COUNT),
     (lambda bad: vaelib.VampPrior(2, num_components=bad), "num_components", NO_COUNT),
     (lambda bad: vaelib.IWAE(bad), "num_samples", NO_COUNT),
+    (lambda bad: vaelib.ScoreFunction(bad), "num_samples", NO_COUNT),
+    (lambda bad: vaelib.ScoreFunction(1, bad), "baseline", [np.nan, np.inf, "mean", [1, 2]]),
+    (lambda bad: vaelib.VIMCO(bad), "num_samples", [*NO_COUNT, 1]),
+    (lambda bad: vaelib.GumbelSoftmax(bad), "temperature", [0, -1, np.nan, np.inf, None, "warm", [1, 2]]),
+    (lambda bad: vaelib.StraightThrough(bad), "temperature", [0, -1, np.nan, np.inf, "warm", [1, 2]]),
     (lambda bad: vaelib.ELBO(beta=bad), "beta", [-1, np.nan, np.inf, None, "one", [1, 2]]),
     (lambda bad: vaelib.CosineLearningRate(bad), "peak", [0, -1, np.nan, np.inf, "fast", [1e-3]]),
     (lambda bad: vaelib.dense_encoder(bad, 4), "data_shape", NO_SIZE),

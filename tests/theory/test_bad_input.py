@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from vaelib.theory import (
     autoencoders,
+    discrete,
     divergences,
     families,
     gaussian,
@@ -48,6 +49,11 @@ CALLS = {
     divergences.Mixture: dict(weights=A([0.4, 0.6]), means=A([-1.0, 2.0]), stds=A([0.5, 1.0])),
     divergences.forward_kl: dict(target=TARGET, mu=0.1, std=1.2),
     divergences.kl_on_grid: dict(x=np.linspace(-5, 5, 101), log_p=np.zeros(101), log_q=np.zeros(101)),
+    discrete.gumbel: dict(u=A([0.2, 0.7])),
+    discrete.relaxed_draw: dict(logits=A([0.2, 0.7]), noise=A([0.1, -0.4]), tau=0.5),
+    discrete.relaxed_log_prob: dict(y=A([0.25, 0.75]), logits=A([0.2, 0.7]), tau=0.5),
+    discrete.kl_uniform: dict(pi=A([0.2, 0.8])),
+    discrete.SigmoidBeliefNetwork: dict(w=A([[0.2, 0.7]]), b=A([0.1, 0.3]), c=A([0.5])),
     gradients.score_function_samples: dict(f=lambda z: (z**2).sum(-1), mu=MU, log_var=LOG_VAR, eps=EPS),
     gradients.pathwise_samples: dict(df=lambda z: 2 * z, mu=MU, log_var=LOG_VAR, eps=EPS),
     gradients.leave_one_out_baseline: dict(values=A([1.0, 2.0, 4.0])),

@@ -116,7 +116,10 @@ def relaxed_draw(logits, noise, tau):
     """
     logits, noise = checks.real_array("logits", logits), checks.real_array("noise", noise)
     checks.common_shape(logits=logits, noise=noise)
-    return np.exp(log_softmax((logits + noise) / checks.positive_float("tau", tau), axis=-1))
+    tau = checks.positive_float("tau", tau)
+    with np.errstate(over="ignore", invalid="ignore"):  # what leaves the range of a float is named
+        scores = checks.representable("logits, noise and tau", (logits + noise) / tau)
+    return np.exp(log_softmax(scores, axis=-1))
 
 
 def relaxed_log_prob(y, logits, tau):
@@ -130,8 +133,10 @@ def relaxed_log_prob(y, logits, tau):
     if np.abs(y.sum(axis=-1) - 1).max(initial=0.0) > 1e-6:
         raise ValueError("y must sum to 1 along its last axis, and every entry be above 0: a point inside the simplex.")
     tau, k = checks.positive_float("tau", tau), y.shape[-1]
-    scores = logits - tau * np.log(y)
-    return gammaln(k) + (k - 1) * np.log(tau) + np.sum(scores - np.log(y), axis=-1) - k * logsumexp(scores, axis=-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        scores = logits - tau * np.log(y)
+        spread = np.sum(scores - np.log(y), axis=-1) - k * logsumexp(scores, axis=-1)
+    return checks.representable("logits and tau", gammaln(k) + (k - 1) * np.log(tau) + spread)
 
 
 def softmax_gradient(pi, g):
