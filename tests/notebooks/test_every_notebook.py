@@ -8,7 +8,9 @@ from breaking import sources_of
 from in_process import notebook_shell
 from small_runs import CHANGED
 
+from vaelib.teaching import figures
 from vaelib.tools.runner.evidence import claims_of
+from vaelib.widgets import lab
 
 NOTEBOOKS = sorted(path.stem for path in (Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 # Cells that only train more models of a kind that others train, by a piece of their code; `make test-all` runs them.
@@ -46,7 +48,15 @@ def with_or_without_tensorflow(request, monkeypatch):
     return prepare
 
 
+@pytest.fixture
+def coarse_figures(monkeypatch):
+    """A quarter of the dots to the inch: nobody looks, and figures are a fifth of the time."""
+    monkeypatch.setattr(figures, "DPI", figures.DPI // 4)
+    monkeypatch.setattr(lab, "SHARPNESS", lab.SHARPNESS / 4)
+
+
 @pytest.mark.parametrize("name", NOTEBOOKS)
+@pytest.mark.usefixtures("coarse_figures")
 def test_every_claim_holds(name, with_or_without_tensorflow):
     sources = sources_of(name, CHANGED[name], SHORTER.get(name, {}))
     for piece in WITHOUT.get(name, ()):
