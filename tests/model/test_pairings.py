@@ -109,7 +109,18 @@ def test_what_does_not_fit_is_refused_by_name(combination):
         vae.loss_terms(x)
 
 
-@pytest.mark.parametrize("parts", PAIRINGS, ids="-".join)
+def some_of(pairings, step):
+    """One test for each, of which `make test` runs every second, or third."""
+    return pytest.mark.parametrize(
+        "parts",
+        [
+            pytest.param(parts, id="-".join(parts), marks=[pytest.mark.slow] if n % step else [])
+            for n, parts in enumerate(pairings)
+        ],
+    )
+
+
+@some_of(PAIRINGS, step=2)
 def test_losses_and_their_gradients(parts, doubles):
     """Under common noise, against differences, in float64.
 
@@ -135,13 +146,7 @@ def test_losses_and_their_gradients(parts, doubles):
             assert np.any(gradient != 0), f"{name} does not reach {variable.path}"
 
 
-# Every third; the others in `make test-all`. Their losses and gradients have been looked at above.
-STEPPED = [
-    pytest.param(parts, id="-".join(parts), marks=[pytest.mark.slow] if n % 3 else []) for n, parts in enumerate(PAIRINGS)
-]
-
-
-@pytest.mark.parametrize("parts", STEPPED)
+@some_of(PAIRINGS, step=3)
 def test_a_step_moves_the_variables_of_each_player_and_no_other(parts):
     vae, x = built_once(*parts)
     players = vae.players()
