@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -117,6 +118,42 @@ def test_a_link_to_a_notebook_that_is_gone_is_an_error(course):
         readme.write("https://mybinder.org/v2/gh/x/y/HEAD?urlpath=lab/tree/notebooks/03_gone.ipynb\n")
     with pytest.raises(ValueError, match=r"README\.md: .*03_gone\.ipynb.*01_first\.ipynb, notebooks/02_second"):
         links.outdated(course)
+
+
+URLS = {
+    "https://github.com/ada/vae.course": "https://github.com/ada/vae.course",
+    "https://github.com/ada/vae.course.git": "https://github.com/ada/vae.course",
+    "https://token@github.com/ada/course/": "https://github.com/ada/course",
+    "git@github.com:ada/course.git": "https://github.com/ada/course",
+    "ssh://git@github.com/ada/course.git": "https://github.com/ada/course",
+    "https://example.org/ada/course.git": None,
+    "../elsewhere": None,
+}
+
+
+@pytest.mark.parametrize("url", URLS)
+def test_the_address_is_that_of_the_clones_origin(tmp_path, url):
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    assert links.origin(tmp_path) is None
+    subprocess.run(["git", "-C", tmp_path, "remote", "add", "origin", url], check=True)
+    assert links.origin(tmp_path) == URLS[url]
+
+
+def test_a_fork_moves_its_links_with_one_command(course, monkeypatch, capsys):
+    monkeypatch.setattr(links, "ROOT", course)
+    monkeypatch.setattr(links.outdated, "__defaults__", (course,))
+    (course / "pyproject.toml").touch()
+    file = course / "vaelib" / "tools" / "links.py"
+    file.parent.mkdir(parents=True)
+    file.write_bytes((ROOT / "vaelib" / "tools" / "links.py").read_bytes())
+    subprocess.run(["git", "init", "--quiet", course], check=True)
+    subprocess.run(["git", "-C", course, "remote", "add", "origin", "git@github.com:grace/fork.git"], check=True)
+    assert links.main([]) == 0
+    assert "changed to https://github.com/grace/fork" in capsys.readouterr().out
+    assert file.read_text("utf-8").count('REPOSITORY = "https://github.com/grace/fork"\n') == 1
+    assert "github/grace/fork/blob/main/notebooks/01_first.ipynb" in (course / "README.md").read_text()
+    assert links.main(["--address", "https://github.com/ada/other"]) == 0
+    assert "gh/ada/other/HEAD" in (course / "README.md").read_text()
 
 
 @pytest.mark.parametrize("address", ["", "github.com/a/b", "https://github.com/a", "https://github.com/a/b/"])

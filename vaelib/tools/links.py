@@ -1,8 +1,9 @@
 """The project's public address, and the Binder and Colab links that are made from it.
 
-`python -m vaelib.tools.links` (or `make links`) writes every such link again: in README.md, in the notebooks and in the
-assignments. A notebook's links open the notebook itself. In README.md the first Binder link and the first Colab link
-open the first notebook; a later one keeps the notebook that it names.
+`python -m vaelib.tools.links` (or `make links`) takes the address from the clone's own `origin`, keeps it below, and
+writes every such link again: in README.md, in the notebooks and in the assignments. A notebook's links open the
+notebook itself. In README.md the first Binder link and the first Colab link open the first notebook; a later one keeps
+the notebook that it names.
 
 Colab has its own environment, so a notebook needs vaelib there before anything else: `colab_install()` is the line
 that a reader runs once in a new first cell. Colab brings TensorFlow and Jupyter, so only the package and what the
@@ -12,12 +13,13 @@ lessons import are missing.
 import argparse
 import itertools
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
-# PLACEHOLDER: put the repository's public address here, then run `make links`.
+# The repository's public address. `make links` writes it here, from the clone's origin.
 REPOSITORY = "https://github.com/OWNER/REPOSITORY"
 BRANCH = "main"
 
@@ -28,6 +30,7 @@ _REST = r"""(?:[^\s"'<>()\[\]\\`]*[^\s"'<>()\[\]\\`.,;:!?*_])?"""
 _BINDER = re.compile(r"https://mybinder\.org/v2/gh/" + _REST)
 _COLAB = re.compile(r"https://colab\.research\.google\.com/github/" + _REST)
 _SOURCE = re.compile(r"(git\+|git clone )https://github\.com/[\w.-]+/[\w-]+(?:\.[\w-]+)*")
+_ORIGIN = re.compile(r"(?:https://(?:[^@/]+@)?|ssh://git@|git@)github\.com[/:]([\w.-]+/[\w.-]+?)(?:\.git)?/?")
 _NOTEBOOK = re.compile(r"(?:notebooks|assignments)/.+?\.ipynb")
 
 
@@ -39,6 +42,27 @@ def _name() -> str:
             f"received {REPOSITORY!r}."
         )
     return match[1]
+
+
+def origin(root: Path = ROOT) -> str | None:
+    """Return the public address of the clone's `origin`, or None where it has none on GitHub."""
+    command = ["git", "-C", str(root), "config", "--get", "remote.origin.url"]
+    try:
+        url = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+    except FileNotFoundError:  # no git
+        return None
+    match = _ORIGIN.fullmatch(url)
+    return f"https://github.com/{match[1]}" if match else None
+
+
+def move(address: str, root: Path = ROOT) -> None:
+    """Keep another public address, in this file too."""
+    global REPOSITORY
+    file = root / "vaelib" / "tools" / "links.py"
+    text = file.read_bytes().decode("utf-8")
+    line = f'REPOSITORY = "{address}"'
+    file.write_bytes(re.sub(r'^REPOSITORY = ".*"', lambda _: line, text, count=1, flags=re.M).encode("utf-8"))
+    REPOSITORY = address
 
 
 def binder_link(notebook: str) -> str:
@@ -139,13 +163,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="python -m vaelib.tools.links",
-        description="Write every Binder and Colab link again, from REPOSITORY in vaelib/tools/links.py.",
+        description="Write every Binder and Colab link again, from the address of the clone's origin on GitHub.",
     )
+    parser.add_argument("--address", help="https://github.com/OWNER/NAME in place of the origin")
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a file is out of date")
     options = parser.parse_args(argv)
     if not (ROOT / "pyproject.toml").exists():
         parser.error("the links are part of a checkout of the repository; run this there, not from an installed copy")
+    address = None if options.check else options.address or origin(ROOT)
     try:
+        if address and address != REPOSITORY:
+            move(address, ROOT)
         changed = outdated()
     except ValueError as error:
         parser.error(str(error))
@@ -155,7 +183,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{'out of date' if options.check else 'rewritten'}: {path.relative_to(ROOT)}")
     print(f"{len(changed)} file(s) {'differ from' if options.check else 'changed to'} {REPOSITORY}")
     if REPOSITORY.endswith("OWNER/REPOSITORY"):
-        print("That address is still the placeholder: set REPOSITORY in vaelib/tools/links.py.", file=sys.stderr)
+        print("That address is a placeholder, and the links lead nowhere: this clone has no origin on GitHub. Add one, "
+              "or run `make links ARGS='--address https://github.com/OWNER/NAME'`.", file=sys.stderr)  # fmt: skip
     return int(options.check and bool(changed))
 
 
