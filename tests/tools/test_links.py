@@ -120,6 +120,17 @@ def test_a_link_to_a_notebook_that_is_gone_is_an_error(course):
         links.outdated(course)
 
 
+def test_without_an_address_the_words_of_a_link_say_so(course, monkeypatch):
+    monkeypatch.setattr(links, "REPOSITORY", links.PLACEHOLDER)
+    for path, text in links.outdated(course).items():
+        path.write_bytes(text.encode())
+    notebook = (course / "notebooks" / "01_first.ipynb").read_bytes().decode()
+    assert "[a, once `make links` has run](https://mybinder.org/v2/gh/OWNER/REPOSITORY/HEAD?" in notebook
+    assert links.outdated(course) == {}  # said once
+    monkeypatch.setattr(links, "REPOSITORY", "https://github.com/ada/vae.course")
+    assert "[a](https://mybinder.org/v2/gh/ada/vae.course/HEAD?" in rewritten(course)["notebooks/01_first.ipynb"]
+
+
 URLS = {
     "https://github.com/ada/vae.course": "https://github.com/ada/vae.course",
     "https://github.com/ada/vae.course.git": "https://github.com/ada/vae.course",

@@ -21,6 +21,7 @@ from urllib.parse import unquote
 
 # The repository's public address. `make links` writes it here, from the clone's origin.
 REPOSITORY = "https://github.com/OWNER/REPOSITORY"
+PLACEHOLDER = "https://github.com/OWNER/REPOSITORY"  # leads nowhere
 BRANCH = "main"
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +32,12 @@ _BINDER = re.compile(r"https://mybinder\.org/v2/gh/" + _REST)
 _COLAB = re.compile(r"https://colab\.research\.google\.com/github/" + _REST)
 _SOURCE = re.compile(r"(git\+|git clone )https://github\.com/[\w.-]+/[\w-]+(?:\.[\w-]+)*")
 _ORIGIN = re.compile(r"(?:https://(?:[^@/]+@)?|ssh://git@|git@)github\.com[/:]([\w.-]+/[\w.-]+?)(?:\.git)?/?")
+# The words of a link, what they say while there is no address, and the link's beginning.
+_NOT_YET = ", once `make links` has run"
+_WORDS = re.compile(
+    rf"(\[[^\[\]]*?)(?:{re.escape(_NOT_YET)})?"
+    r"(\]\(https://(?:mybinder\.org/v2/gh|colab\.research\.google\.com/github)/)"
+)
 _NOTEBOOK = re.compile(r"(?:notebooks|assignments)/.+?\.ipynb")
 
 
@@ -97,7 +104,7 @@ def notebooks(root: Path = ROOT) -> list[str]:
 
 
 def relink(text: str, targets: Iterable[str] = (), *, own: str | None = None, where: str = "text") -> str:
-    """Return the text with its links written again.
+    """Return the text with its links written again; without a public address their words say so.
 
     Args:
         text: Markdown, or the JSON text of a notebook. Nothing but the links changes.
@@ -131,6 +138,8 @@ def relink(text: str, targets: Iterable[str] = (), *, own: str | None = None, wh
 
     text = rewrite(_BINDER, binder_link, text)
     text = rewrite(_COLAB, colab_link, text)
+    not_yet = _NOT_YET if REPOSITORY == PLACEHOLDER else ""
+    text = _WORDS.sub(lambda match: f"{match[1]}{not_yet}{match[2]}", text)
     return _SOURCE.sub(lambda match: f"{match[1]}https://github.com/{_name()}", text)
 
 
@@ -182,7 +191,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             path.write_bytes(text.encode("utf-8"))
         print(f"{'out of date' if options.check else 'rewritten'}: {path.relative_to(ROOT)}")
     print(f"{len(changed)} file(s) {'differ from' if options.check else 'changed to'} {REPOSITORY}")
-    if REPOSITORY.endswith("OWNER/REPOSITORY"):
+    if REPOSITORY == PLACEHOLDER:
         print("That address is a placeholder, and the links lead nowhere: this clone has no origin on GitHub. Add one, "
               "or run `make links ARGS='--address https://github.com/OWNER/NAME'`.", file=sys.stderr)  # fmt: skip
     return int(options.check and bool(changed))

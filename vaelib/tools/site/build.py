@@ -13,7 +13,7 @@ from typing import Any
 import jinja2
 
 from vaelib.teaching.palette import css_variables
-from vaelib.tools.links import REPOSITORY, binder_link, colab_link
+from vaelib.tools.links import PLACEHOLDER, REPOSITORY, binder_link, colab_link
 from vaelib.tools.runner.notebooks import CourseError
 from vaelib.tools.site.dark import both_themes
 from vaelib.tools.site.glossary import Term, link_first_uses, read_glossary
@@ -184,7 +184,7 @@ def _write_pages(
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE / "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-    public = not REPOSITORY.endswith("OWNER/REPOSITORY")
+    public = REPOSITORY != PLACEHOLDER
     around: dict[str, Any] = {"pages": pages, "repository": REPOSITORY if public else "", "terms": terms}
     for i, page in enumerate(pages):
         neighbours = {"before": pages[i - 1] if i else None, "after": pages[i + 1] if i + 1 < len(pages) else None}

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 import nbformat
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
-from vaelib.tools.links import REPOSITORY
+from vaelib.tools.links import PLACEHOLDER, REPOSITORY
 from vaelib.tools.site.outputs import lines
 from vaelib.tools.site.tables import prepare_tables
 
@@ -28,8 +28,8 @@ def render_text(cell: nbformat.NotebookNode, names: Collection[str]) -> tuple[st
         (HTML, file names that it uses from the folder images/).
     """
     # As long as the repository has no public address, what would open it there opens nothing.
-    placeholder = REPOSITORY.removeprefix("https://github.com/")
-    hide = REPOSITORY.endswith("OWNER/REPOSITORY")
+    placeholder = PLACEHOLDER.removeprefix("https://github.com/")
+    hide = REPOSITORY == PLACEHOLDER
     text = _LINK.sub(lambda m: "" if hide and placeholder in m[1] else m[0], cell.source)
     renderer = IPythonRenderer(escape=False, attachments=cell.get("attachments", {}))
     rendered = MarkdownWithMath(renderer=renderer).render(text)
