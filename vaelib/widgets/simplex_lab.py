@@ -51,7 +51,7 @@ class SimplexLab(Lab):
         ValueError: a start that its control cannot take.
     """
 
-    def __init__(self, estimator="score function", tau=TAU.start, steps=STEPS.start):
+    def __init__(self, estimator="Gumbel-softmax", tau=TAU.start, steps=STEPS.start):
         controls = {
             "estimator": Menu("single estimates of", tuple(ESTIMATORS), estimator),
             "tau": Slider(TAU.label, TAU.low, TAU.high, TAU.step, tau, TAU.key),
