@@ -1,7 +1,7 @@
 # Every target sets up its own Python environment first: about a minute the first time, nothing afterwards.
 # Versions stand in requirements.txt only; `make lock` writes that file from pyproject.toml.
 .DEFAULT_GOAL := help
-.PHONY: help course test test-all lab site lite bench outputs widgets links assignments grade lock clean
+.PHONY: help course test test-all lab site lite bench outputs widgets links assignments release grade lock clean
 
 # tensorflow-cpu and the GPU build of tensorflow both own the folder tensorflow/, so one environment cannot
 # hold both: `make course GPU=1` works in an environment of its own.
@@ -92,6 +92,10 @@ links: $(READY) ## Write every Binder and Colab link again from the address in v
 
 assignments: $(READY) ## Write the student versions of the assignments to build/assignments/release
 	$(RUN) -m vaelib.tools.grader release $(ARGS)
+
+release: $(READY) ## Write the students' repository, without solutions, to REPO=folder (ARGS="--address https://github.com/OWNER/NAME")
+	@$(if $(REPO),,$(error name the folder of the students' repository: make release REPO=folder))
+	$(RUN) -m vaelib.tools.grader repository "$(REPO)" $(ARGS)
 
 # The gradebook keeps the marks given by hand: a teacher's GRADES lies where `make clean` does not reach.
 GRADES ?= build/assignments/grades

@@ -4,7 +4,7 @@ Every number is a ratio within one run, for a ratio travels to another machine a
 writes build/bench.json and the picture build/bench.png. Peers that are not installed are named;
 `pip install -e ".[bench]"` brings them.
 
-    python benchmarks/bench.py [--rounds 5] [--only epoch growth target slider] [--names ...] [--output build]
+    python benchmarks/bench.py [--rounds 5] [--only epoch growth target players slider] [--names ...] [--output build]
 """
 
 import argparse
@@ -119,7 +119,13 @@ def _slider(path, setting, rounds, names):
     return measure()
 
 
-SECTIONS = {"epoch": one_epoch, "growth": growth, "target": _target, "slider": _slider}
+def _players(path, setting, rounds, names):
+    from two_players import measure
+
+    return measure(rounds)
+
+
+SECTIONS = {"epoch": one_epoch, "growth": growth, "target": _target, "players": _players, "slider": _slider}
 
 if __name__ == "__main__":
     main()

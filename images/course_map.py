@@ -142,6 +142,24 @@ def simplex(p, x, y):
     p.dot(x - 8, y + 10, 6, ORANGE)
 
 
+def critic(p, x, y):
+    """Two clouds, and a line between them that tells them apart."""
+    for dx, dy in ((-40, -10), (-28, 6), (-34, 18), (-18, -4), (-22, -18), (-12, 14)):
+        p.dot(x + dx, y + dy, 4, BLUE)
+    for dx, dy in ((40, 12), (28, -8), (33, -20), (18, 6), (21, 20), (12, -12)):
+        p.dot(x + dx, y + dy, 4, GREEN)
+    p.curve([(x - 6, y + 26), (x + 6, y - 26)], stroke=ORANGE, width=2.5)
+
+
+def stacked(p, x, y):
+    """Layers of latents above the data, each explained by the one above."""
+    for dy, count, colour in ((-19, 1, PURPLE), (0, 2, GREEN), (19, 4, SLATE)):
+        for i in range(count):
+            p.dot(x + 22 * (i - (count - 1) / 2), y + dy, 6, colour)
+    p.arrow((x - 48, y - 20), (x - 48, y + 20), ORANGE, 2.5)
+    p.arrow((x + 48, y + 20), (x + 48, y - 20), BLUE, 2.5)
+
+
 LESSONS = (
     ("start here", "a slider moves a picture", GREEN, slider),
     ("latent variable models", "generate $z$, then $x$", BLUE, arrow_from_z_to_x),
@@ -161,6 +179,8 @@ LESSONS = (
     ("normalizing flows", "bend $q$ until it fits", ORANGE, bent_line),
     ("rate and distortion", "what a nat of code buys", ORANGE, water),
     ("discrete latents", "a gradient through a choice", ORANGE, simplex),
+    ("implicit posteriors", "a KL that a critic measures", ORANGE, critic),
+    ("deep latents", "layers that explain layers", ORANGE, stacked),
 )
 COLUMNS = (144, 400, 656)
 FIRST_ROW, ROW = 124, 186

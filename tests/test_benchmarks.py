@@ -5,6 +5,7 @@ import json
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -17,7 +18,7 @@ def benchmarks():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(FOLDER))
         yield
-        for name in ("bench", "race", "contenders", "picture", "target", "slider_frame"):
+        for name in ("bench", "race", "contenders", "picture", "target", "slider_frame", "two_players"):
             sys.modules.pop(name, None)
 
 
@@ -68,6 +69,17 @@ def test_every_contender_learns(benchmarks, name, seeded):
     epochs = make(x, Setting(batch_size=20, units=10, num_examples=len(x), epochs=2))
     first, last = losses(epochs), losses(epochs)
     assert last < first
+
+
+@pytest.mark.parametrize("way", ["vaelib fit", "Keras, own train_step", "two compiled steps in turns"])
+def test_every_way_to_train_two_players_learns(benchmarks, way, seeded):
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("the ways by hand are written for TensorFlow")
+    from two_players import WAYS, data
+
+    epoch = WAYS[way](data(60))
+    first = epoch()
+    assert [epoch() for _ in range(4)][-1] < first
 
 
 def losses(epochs):

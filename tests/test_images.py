@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.textpath import TextPath
+from PIL import Image
 from scipy import integrate, optimize, stats
 
 from vaelib.widgets.kl_lab import KlLab
@@ -184,3 +185,23 @@ def test_divergences_are_computed_and_minimal(divergences):
     assert values[0] < values[1]  # the drawn one is the better of the two
     shown = (IMAGES / "forward_reverse_kl.svg").read_text(encoding="utf-8")
     assert f"{values[0]:.2f} nats" in shown
+
+
+@pytest.mark.parametrize("name", ["faces", "pad"])
+def test_the_readmes_films_move_and_have_a_still_for_those_who_want_one(name):
+    readme = (IMAGES.parent / "README.md").read_text("utf-8")
+    shown = re.search(
+        rf'<picture><source media="([^"]+)" srcset="images/{name}.png"><img src="images/{name}.webp"', readme
+    )
+    assert shown[1] == "(prefers-reduced-motion: reduce)"
+    assert len(re.search(rf'images/{name}.webp"[^>]* alt="([^"]+)"', readme)[1]) > 40
+    with Image.open(IMAGES / f"{name}.webp") as film, Image.open(IMAGES / f"{name}.png") as still:
+        assert film.n_frames >= 40 and film.size == still.size
+        first = np.asarray(film.convert("L"), float)
+        np.testing.assert_allclose(first, np.asarray(still.convert("L"), float), atol=60)
+        film.seek(film.n_frames // 2)
+        assert np.abs(np.asarray(film.convert("L"), float) - first).mean() > 2
+
+
+def test_the_readmes_films_load_quickly():
+    assert sum(path.stat().st_size for path in IMAGES.iterdir() if path.suffix in (".webp", ".png")) < 2_000_000

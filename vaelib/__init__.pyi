@@ -24,6 +24,8 @@ from .model.flows import CouplingFlow as CouplingFlow
 from .model.flows import Flow as Flow
 from .model.flows import InverseAutoregressiveFlow as InverseAutoregressiveFlow
 from .model.flows import PlanarFlow as PlanarFlow
+from .model.hierarchy import Chain as Chain
+from .model.hierarchy import TopDown as TopDown
 from .model.likelihoods import Bernoulli as Bernoulli
 from .model.likelihoods import ContinuousBernoulli as ContinuousBernoulli
 from .model.likelihoods import IsotropicNormal as IsotropicNormal

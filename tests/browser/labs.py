@@ -11,6 +11,7 @@ from vaelib.theory.autoencoders import Autoencoder, VariationalAutoencoder
 from vaelib.theory.toy_models import BernoulliLatent, LinearGaussian
 from vaelib.widgets.bends_lab import BendsLab
 from vaelib.widgets.bug_hunt_lab import BugHuntLab
+from vaelib.widgets.causes_lab import CausesLab
 from vaelib.widgets.darts_lab import DartsLab
 from vaelib.widgets.derivation_lab import DerivationLab
 from vaelib.widgets.elbo_lab import ElboLab
@@ -23,6 +24,7 @@ from vaelib.widgets.parts_lab import PartsLab
 from vaelib.widgets.png import to_png
 from vaelib.widgets.predict import PredictChoice, PredictCurve, PredictPlace
 from vaelib.widgets.regression_lab import RegressionLab
+from vaelib.widgets.ruler_lab import RulerLab
 from vaelib.widgets.simplex_lab import SimplexLab
 from vaelib.widgets.water_lab import WaterLab
 from vaelib.widgets.wrong_loss_lab import WrongLossLab
@@ -102,6 +104,7 @@ LABS = {
     "parts": parts,
     "kl": KlLab,
     "kl_map": KlMapLab,
+    "causes": lambda: CausesLab(steps=20),
     "darts": DartsLab,
     "bends": BendsLab,
     "derivation": lambda: DerivationLab(LinearGaussian(1.2, 0.5, 0.8), [2.5]),
@@ -112,6 +115,7 @@ LABS = {
     "predict_curve": lambda: PredictCurve("How does it bend?", X, X**2, (-1.0, 5.0), "x", "f(x)", because="A square."),
     "predict_place": lambda: PredictPlace("How deep?", 0.083, 0.0, 1.0, "smallest gap", because="It is flat."),
     "elbo_linear": lambda: ElboLab(LinearGaussian(1.2, 0.5, 0.8), [2.5]),
+    "ruler": lambda: RulerLab(2.0, 1.3),
     "simplex": lambda: SimplexLab(steps=30),
     "water": water,
     "wrong_loss": wrong_loss,

@@ -34,9 +34,12 @@ def values_of(page, name="lab"):
     return page.evaluate(f"window.pads.{name}.model.get('values')")
 
 
-def test_numbers_equal_python(open_page, lab):
+@pytest.mark.parametrize(
+    ("num", "mixed"), [pytest.param(4, 10, id="few"), pytest.param(9, 40, id="many", marks=pytest.mark.slow)]
+)
+def test_numbers_equal_python(open_page, lab, num, mixed):
     page = open_page(lab=lab)
-    places = positions(lab)
+    places = positions(lab, num, mixed)
     shown = page.evaluate(
         """async (places) => {
             const { numbers } = await import("/lab.js");

@@ -182,6 +182,7 @@ def test_the_reader_names_an_axis_by_clicking_frames(open_page):
     make = page.get_by_role("button", name="Make the axis")
     playwright_api.expect(make).to_be_disabled()
     thumbs = page.locator(".thumb")
+    thumbs.last.wait_for()  # the frames are drawn when the panel has opened
     numbers = [int(label.split()[1].rstrip(",")) - 1 for label in
                thumbs.evaluate_all("all => all.map((thumb) => thumb.getAttribute('aria-label'))")]  # fmt: skip
     for i in (1, 4, 6, 9):

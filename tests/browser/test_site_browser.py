@@ -1,13 +1,14 @@
 """Pages of the site in a real browser, opened from file:// with every other address blocked."""
 
 import base64
-import re
+import itertools
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 from vaelib import pretrained
 from vaelib.mime import LAB_MIME
@@ -64,31 +65,6 @@ def explorers(tmp_path_factory, model):
     Widget.close_all()
     build_site(find_sources(folder / "notebooks", [folder / "executed"]), folder / "site", images=folder / "none")
     return folder / "site"
-
-
-@pytest.mark.parametrize("name", LESSONS)
-def test_every_formula_is_rendered(lessons, visit, name):
-    page = visit(lessons / f"{name}.html")
-    source = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
-    prose = "\n".join(cell.source for cell in source.cells if cell.cell_type == "markdown")
-    prose = re.sub(r"```.*?```|`[^`\n]*`", "", prose, flags=re.DOTALL)
-    displayed = re.findall(r"\$\$.+?\$\$", prose, flags=re.DOTALL)
-    assert page.locator(".MathJax_Display").count() == len(displayed)
-    assert page.locator("span.MathJax").count() >= len(displayed)
-    assert page.locator(".merror, .MathJax_Error, .noError").count() == 0
-    left = page.evaluate(
-        r"""() => {
-          const copy = document.querySelector("article").cloneNode(true);
-          copy.querySelectorAll("pre, code, script, .output").forEach((e) => e.remove());
-          return copy.textContent.match(/.{0,40}(\$|\\[a-zA-Z]+).{0,40}/g);
-        }"""
-    )
-    assert left is None
-    numbers = re.findall(r"\\tag\{(\w+)\}", prose)
-    shown = page.locator(".MathJax_Display .mtd").all_inner_texts()
-    assert [n for n in numbers if f"({n})" not in "".join(shown).replace("\u2061", "")] == []
-    # Every picture is there.
-    assert page.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
 
 
 def test_a_wrong_formula_shows_as_an_error(tmp_path, visit):
@@ -332,3 +308,21 @@ def test_a_drag_of_300_steps_loses_no_frame_and_the_time_of_a_key(explorers, vis
     with capsys.disabled():
         print(f"\nsite, key to pixels: median {np.median(times):.1f} ms, largest {times.max():.1f} ms; "
               f"300 moves, {len(frames)} drawings in {ticks} frames")  # fmt: skip
+
+
+def test_the_readmes_films_are_made_from_pages_of_the_site(explorers, browser, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "images"))
+    import films
+
+    monkeypatch.setattr(films, "STEPS", 6)
+    monkeypatch.setitem(films.FILMS, "round", ("01_pad", films.ROUND))
+    with Image.open(films.film(browser, explorers, "round", tmp_path)) as film:
+        shots = []
+        for n in range(film.n_frames):
+            film.seek(n)
+            shots.append(np.asarray(film.convert("L"), float))
+    assert len(shots) == 6
+    assert all(np.abs(one - another).mean() > 1 for one, another in itertools.pairwise(shots))
+    monkeypatch.setattr(films, "LIMIT", 1000)
+    with pytest.raises(ValueError, match="expected at most 1,000. Take fewer steps"):
+        films.film(browser, explorers, "round", tmp_path)

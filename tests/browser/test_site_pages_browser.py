@@ -1,12 +1,19 @@
 """Every page of the site as a reader meets it: nothing cut at any width, no barrier, and what a page does by itself."""
 
 import json
+import re
+from itertools import product
 
+import nbformat
 import pytest
 from site_pages import ROOT, typeset
 
-NAMES = [*sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb")), "index", "glossary"]
+BESIDE = ("index", "glossary", "library")  # the pages that are no lesson's
+NAMES = [*sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb")), *BESIDE]
 WIDTHS = (1280, 800, 390)
+# Where axe looks at a lesson. Its rules see colours, which the theme sets, or sizes, which the width sets, never both
+# at once: two corners stand for all four. The pages beside are short and get all of them.
+CORNERS = ((390, "dark"), (1280, "light"))
 AXE = ROOT / "build" / "js" / "node_modules" / "axe-core" / "axe.min.js"  # `make widgets` puts it there
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -31,23 +38,32 @@ CUT = """() => {
 }"""
 
 
+def check_formulas(page, name):
+    """Every formula of the lesson is there, with its number and without an error; and every picture."""
+    source = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    prose = "\n".join(cell.source for cell in source.cells if cell.cell_type == "markdown")
+    prose = re.sub(r"```.*?```|`[^`\n]*`", "", prose, flags=re.DOTALL)
+    displayed = re.findall(r"\$\$.+?\$\$", prose, flags=re.DOTALL)
+    assert page.locator(".MathJax_Display").count() == len(displayed)
+    assert page.locator("span.MathJax").count() >= len(displayed)
+    assert page.locator(".merror, .MathJax_Error, .noError").count() == 0
+    left = page.evaluate(
+        r"""() => {
+          const copy = document.querySelector("article").cloneNode(true);
+          copy.querySelectorAll("pre, code, script, .output").forEach((e) => e.remove());
+          return copy.textContent.match(/.{0,40}(\$|\\[a-zA-Z]+).{0,40}/g);
+        }"""
+    )
+    assert left is None
+    numbers = re.findall(r"\\tag\{(\w+)\}", prose)
+    shown = page.locator(".MathJax_Display .mtd").all_inner_texts()
+    assert [n for n in numbers if f"({n})" not in "".join(shown).replace("\u2061", "")] == []
+    assert page.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
+
+
 def lay_open(page):
     page.evaluate("document.querySelectorAll('main details').forEach((d) => (d.open = true))")
     typeset(page)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_nothing_is_cut_at_any_width(lessons, visit, name):
-    page = visit(lessons / f"{name}.html", width=WIDTHS[0])
-    lay_open(page)
-    for width in WIDTHS:
-        page.set_viewport_size({"width": width, "height": 1000})
-        typeset(page)
-        assert page.evaluate(CUT) == [], f"{width} px"
-        # A formula that scrolls is the last resort, of narrow screens, and the keyboard reaches it.
-        scrolls = page.locator(".scrolls").evaluate_all("all => all.map((e) => [e.tabIndex, e.className])")
-        assert all(tab == 0 and "MathJax_Display" in kind for tab, kind in scrolls)
-        assert width < 800 or not scrolls
 
 
 def test_what_is_cut_is_found(lessons, visit):
@@ -60,11 +76,10 @@ def test_what_is_cut_is_found(lessons, visit):
 
 
 @pytest.fixture
-def axe(request):
-    if not AXE.is_file():
-        pytest.skip("axe-core is not there: `make widgets` installs it")
-
+def axe():
     def run(page):
+        if not AXE.is_file():
+            pytest.skip("axe-core is not there: `make widgets` installs it")
         page.evaluate(AXE.read_text("utf-8"))
         # What MathJax draws is hidden from screen readers, which get its MathML. Style sheets are not asked for again:
         # a page from file:// may not read them. Only what is wrong leaves the page: the thousands of elements that
@@ -86,15 +101,25 @@ def axe(request):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_axe_finds_no_barrier(lessons, visit, axe, name):
-    page = visit(lessons / f"{name}.html", width=1280)
+def test_a_page_shows_everything_at_any_width_and_bars_nobody(lessons, visit, axe, name):
+    """A page is opened once: setting its formulas is most of the time."""
+    page = visit(lessons / f"{name}.html", width=WIDTHS[0])
+    if name not in BESIDE:
+        check_formulas(page, name)
     lay_open(page)
-    for width in (1280, 390):
+    for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 1000})
         typeset(page)
-        for theme in ("light", "dark"):
-            page.emulate_media(color_scheme=theme)
-            assert axe(page) == [], f"{width} px, {theme}"
+        assert page.evaluate(CUT) == [], f"{width} px"
+        # A formula that scrolls is the last resort, of narrow screens, and the keyboard reaches it.
+        scrolls = page.locator(".scrolls").evaluate_all("all => all.map((e) => [e.tabIndex, e.className])")
+        assert all(tab == 0 and "MathJax_Display" in kind for tab, kind in scrolls)
+        assert width < 800 or not scrolls
+    for width, theme in CORNERS if name not in BESIDE else product((390, 1280), ("dark", "light")):
+        page.set_viewport_size({"width": width, "height": 1000})
+        page.emulate_media(color_scheme=theme)
+        typeset(page)
+        assert axe(page) == [], f"{width} px, {theme}"
 
 
 def test_axe_would_find_a_barrier(lessons, visit, axe):
@@ -127,6 +152,17 @@ def test_search_works_from_a_file(lessons, visit):
     assert not page.locator(".found").is_visible()
     entries = json.loads((lessons / "assets" / "search-index.js").read_text("utf-8").split(" = ", 1)[1].rstrip(";\n"))
     assert len({entry["id"] for entry in entries}) == len(entries) > 100
+
+
+def test_a_link_to_what_is_folded_opens_it(lessons, visit):
+    page = visit(lessons / "library.html")
+    assert not page.locator("details[open]").count()
+    page.evaluate("location.hash = '#vaelib.MixturePrior.log_prob'")
+    page.wait_for_function("document.querySelectorAll('article details[open]').length === 1")
+    assert page.locator("[id='vaelib.MixturePrior.log_prob'] h4").is_visible()
+    field = page.get_by_role("searchbox")
+    field.fill("VampPrior")
+    page.wait_for_function("document.querySelector('.found a b')?.textContent.includes('VampPrior')")
 
 
 def test_the_theme_is_the_readers_choice_and_stays(lessons, visit):

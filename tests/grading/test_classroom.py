@@ -258,6 +258,7 @@ def test_marks_given_by_hand_stay_when_graded_again(course, trouble, tmp_path):
     assert graded == dict.fromkeys(AUTO, "tests") | {"why": "by hand"}
 
 
+@pytest.mark.slow
 def test_missing_package_stops_grading_and_leaves_the_scores_as_they_were(course, tmp_path):
     hand_in(tmp_path / "in", "anna", NAME, arithmetic())
     broken = tmp_path / "environment" / "pooch"

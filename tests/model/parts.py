@@ -10,6 +10,8 @@ import numpy as np
 import vaelib.model
 from vaelib.model.distributions import Distribution
 from vaelib.model.flows import CouplingFlow, InverseAutoregressiveFlow, PlanarFlow
+from vaelib.model.hierarchy import Chain, TopDown
+from vaelib.model.networks import dense_decoder
 from vaelib.model.objectives import IWAE, AdversarialELBO, Objective
 from vaelib.model.posteriors import DiagonalNormal, ImplicitPosterior
 from vaelib.model.priors import StandardNormal
@@ -36,9 +38,26 @@ def implicit(event_shape):
     return ImplicitPosterior(network_of_two((4,), (3,), int(np.prod(event_shape))))
 
 
+def halves(event_shape):
+    """How many numbers the top and the layer below it hold, as many in all as an event."""
+    return (total := int(np.prod(event_shape))) // 2, total - total // 2
+
+
+def chain(event_shape):
+    top, below = halves(event_shape)
+    return Chain([StandardNormal(top), DiagonalNormal(below)], [dense_decoder(top, 2 * below, (3,), "tanh")])
+
+
+def top_down(event_shape):
+    top, below = halves(event_shape)
+    return TopDown((top, below), [dense_decoder(top, 2 * below, (3,), "tanh")])
+
+
 # How to make what its class and a shape do not say.
 DISTRIBUTIONS_MADE_BY_HAND = {
     ImplicitPosterior: {"ImplicitPosterior": implicit},
+    Chain: {"Chain": chain},
+    TopDown: {"TopDown": top_down},
     Transformed: {
         "Transformed(DiagonalNormal)": lambda shape: Transformed(DiagonalNormal(shape), [PlanarFlow(), PlanarFlow()]),
         "Transformed(StandardNormal)": lambda shape: Transformed(StandardNormal(shape), [PlanarFlow(), PlanarFlow()]),
@@ -85,7 +104,9 @@ POSTERIORS = [
     for name, part in _LIKE.items()
     if part.params_size and (part.support in DISCRETE or (part.support == "real" and part.reparameterized))
 ]
-LIKELIHOODS = [name for name, part in _LIKE.items() if part.params_size and part.has_density]
+# Layers of latents are one row of numbers, no picture.
+PICTURES = [name for name, make in DISTRIBUTIONS.items() if make((3, 2)).event_shape == (3, 2)]
+LIKELIHOODS = [name for name in PICTURES if _LIKE[name].params_size and _LIKE[name].has_density]
 DENSITIES = [name for name, part in _LIKE.items() if part.has_density]
 
 

@@ -40,9 +40,9 @@ def parameters(d, batch, scale=0.5, seed=0):
 
 def test_every_kind_of_part_is_found():
     assert {"DiagonalNormal", "FullNormal", "Transformed(DiagonalNormal)", "ImplicitPosterior"} <= set(POSTERIORS)
-    assert {"Bernoulli", "Categorical"} <= set(POSTERIORS)
+    assert {"TopDown", "Bernoulli", "Categorical"} <= set(POSTERIORS)
     assert {"Bernoulli", "ContinuousBernoulli", "Normal", "IsotropicNormal"} <= set(LIKELIHOODS)
-    real = {"StandardNormal", "MixturePrior", "VampPrior", "Transformed(StandardNormal)", "coupling prior"}
+    real = {"StandardNormal", "MixturePrior", "VampPrior", "Transformed(StandardNormal)", "coupling prior", "Chain"}
     assert real | {"BernoulliPrior", "CategoricalPrior"} == set(PRIORS)
     assert set(DISTRIBUTIONS) - set(DENSITIES) == {"ImplicitPosterior"}
 
@@ -192,7 +192,8 @@ def test_densities_over_many_numbers_have_their_normaliser(name):
         "unit": lambda: np.zeros(n),
         "real": lambda: stats.norm.logpdf(samples, first.mean(axis=0), 0.6 * first.std(axis=0)).sum(axis=1),
     }[d.support]()
-    log_prob = numpy(d.log_prob(samples.reshape(n, 2, 3).astype("float32")[:, None], params)).astype(float).ravel()
+    values = samples.reshape(n, 1, *d.event_shape).astype("float32")
+    log_prob = numpy(d.log_prob(values, params)).astype(float).ravel()
     ratio = np.exp(reference - log_prob)
     assert abs(ratio.mean() - 1) < NUM_ERRORS * ratio.std() / np.sqrt(n) < 0.2
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from gradients import in_variables, value_and_gradients, variable_gradients
 from keras import ops
+from parts import OBJECTIVES, implicit
 from scipy import optimize, stats
 from scipy.special import expit, logsumexp
 
@@ -236,7 +237,7 @@ def vamp(latent_dim):
     return VampPrior(latent_dim, 3, initial=rng.normal(size=(3, 3)), value_range=(-9, 9))
 
 
-@pytest.mark.parametrize("prior", ["StandardNormal", vamp], ids=["StandardNormal", "VampPrior"])
+@pytest.mark.parametrize("prior", ["StandardNormal", pytest.param(vamp, id="VampPrior", marks=pytest.mark.slow)])
 def test_the_doubly_reparameterised_gradient_is_that_of_the_bound_with_less_noise(
     make_vae, exact, x, prior, record_property
 ):
@@ -371,6 +372,75 @@ def test_the_critic_takes_its_steps_and_moves_nothing_else(adversarial):
     vae.fit(x, epochs=2, batch_size=8, verbose=0)
     assert {id(v) for v in vae.weights if np.any(before[id(v)] != numpy(v.value))} == critic
     assert int(vae.optimizer["critic"].iterations) == 6 and int(vae.optimizer["loss"].iterations) == 2
+
+
+@pytest.fixture
+def contrasted(adversarial, make_vae):
+    """The same critic, asked of q = N(6, 1) against a prior N(0, 2^2) by way of r."""
+    objective = AdversarialELBO(adversarial.objective.critic, contrast=50)
+    vae = make_vae("linear", likelihood=IsotropicNormal, prior=Wide, shape=(3,), latent_dim=1, objective=objective)
+    vae.encoder.set_weights([np.zeros((3, 2)), np.array([6.0, 0.0])])
+    return vae
+
+
+def test_with_contrast_the_critic_sees_distances_from_the_mean(contrasted):
+    vae, rng = contrasted, np.random.default_rng(2)
+    x = rng.normal(size=(5, 3)).astype("float32")
+    noise = {name: rng.normal(size=(5, 1)).astype("float32") for name in ("posterior", "r")}
+    noise["moments"] = rng.normal(size=(50, 5, 1)).astype("float32")
+    (a, b), c = numpy(vae.objective.critic.trainable_variables[0].value)[:, 0], 0.0
+    codes, z = 6 + noise["moments"][..., 0].astype(float), 6 + noise["posterior"][:, 0].astype(float)
+    mu, std = codes.mean(axis=0), codes.std(axis=0)
+    seen, other = (z - mu) / std, noise["r"][:, 0].astype(float)
+    terms = {name: numpy(term) for name, term in vae.loss_terms(x, noise=noise).items()}
+    known = stats.norm.logpdf(z, mu, std) - stats.norm.logpdf(z, 0, 2)
+    np.testing.assert_allclose(terms["kl"], a * seen + b * seen**2 + c + known, rtol=1e-3, atol=1e-4)
+    expected = -stats.logistic.logcdf(a * seen + b * seen**2) - stats.logistic.logcdf(-a * other - b * other**2)
+    np.testing.assert_allclose(terms["critic"], expected, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(terms["loss"], terms["reconstruction"] + terms["kl"], rtol=1e-4, atol=1e-4)
+
+
+def test_with_contrast_a_critic_that_knows_nothing_has_the_kl_of_a_normal(contrasted):
+    vae, n = contrasted, 4_000
+    vae.objective.critic.set_weights([np.zeros((2, 1)), np.zeros(1)])
+    kl = numpy(vae.loss_terms(np.zeros((n, 3), "float32"))["kl"])
+    exact = np.log(2) + (1 + 36) / 8 - 0.5
+    # The mean and variance of r are known from 50 codes each: its own KL is near 1/50.
+    assert abs(kl.mean() - exact) < 4 * kl.std() / np.sqrt(n) + 2 / 50
+
+
+def test_with_contrast_the_encoder_follows_the_kl(contrasted):
+    """The critic at its best is 0; the slope in mu is then that of the closed form, mu / 4, and not that of r."""
+    vae, n = contrasted, 4_000
+    vae.objective.critic.set_weights([np.zeros((2, 1)), np.zeros(1)])
+    x = np.zeros((n, 3), "float32")
+    kernel, bias = vae.encoder.trainable_variables
+    _, (slope,) = variable_gradients(lambda: ops.mean(vae.loss_terms(x)["kl"]), [bias])
+    assert abs(numpy(slope)[0] - 6 / 4) < 0.15
+
+
+def test_contrast_takes_a_prior_with_weights_and_is_saved(contrasted):
+    critic = contrasted.objective.critic
+    parts = vaelib.dense_encoder((3,), 2), vaelib.dense_decoder(1, 3), vaelib.DiagonalNormal(1), vaelib.Bernoulli((3,))
+    prior = vaelib.MixturePrior(1, 3)
+    with pytest.raises(ValueError, match="has weights of its own.*or give contrast"):
+        vaelib.VAE(*parts, prior, AdversarialELBO(critic))
+    vae = vaelib.VAE(*parts, prior, AdversarialELBO(critic, contrast=4))
+    vae.compile({name: keras.optimizers.SGD(1e-2) for name in vae.players()})
+    before = [numpy(v.value) for v in prior.trainable_variables]
+    vae.fit(np.eye(3, dtype="float32"), verbose=0)
+    assert any(np.any(a != numpy(v.value)) for a, v in zip(before, prior.trainable_variables, strict=True))
+    assert AdversarialELBO.from_config(vae.objective.get_config()).contrast == 4
+    with pytest.raises(ValueError, match="contrast must be at least 2"):
+        AdversarialELBO(critic, contrast=1)
+
+
+@pytest.mark.parametrize("objective", ["ELBO", "IWAE", "ScoreFunction"])
+def test_what_needs_a_density_refuses_an_implicit_posterior_when_the_model_is_made(objective):
+    networks = vaelib.dense_encoder((3,), 4), vaelib.dense_decoder(2, 3)
+    distributions = implicit((2,)), vaelib.Bernoulli((3,)), StandardNormal(2)
+    with pytest.raises(ValueError, match="ImplicitPosterior has no density: .*Train it with .*AdversarialELBO"):
+        vaelib.VAE(*networks, *distributions, OBJECTIVES[objective]((3,), 2))
 
 
 def test_a_critic_of_another_shape_is_refused():

@@ -207,7 +207,8 @@ def test_a_vamp_prior_serves_one_encoder(make_vae):
 # Probabilistic PCA -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("posterior", ["DiagonalNormal", pytest.param("FullNormal", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("posterior", ["DiagonalNormal", "FullNormal"])
 def test_a_linear_vae_is_probabilistic_pca(make_vae, posterior, without_xla):
     """The trained optimum against the maximum-likelihood solution of Tipping and Bishop 1999, equations 4, 7 and 8."""
     keras.utils.set_random_seed(0)  # a bound of four standard errors is then no lottery

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import hashlib
 import pickle
+import symtable
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -19,12 +20,14 @@ import matplotlib
 import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
+import pytest
 
 import vaelib
 import vaelib.teaching.claims
 from vaelib.teaching.claims import ClaimError
 from vaelib.theory import autoencoders, gaussian
 from vaelib.theory.autoencoders import Autoencoder, VariationalAutoencoder
+from vaelib.tools.runner import evidence
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 CLAIMS = ("claim_close", "claim_equal", "claim_true", "claim_monte_carlo")
@@ -45,16 +48,42 @@ class Break(NamedTuple):
     name: str
     context: Callable = contextlib.nullcontext
     source: dict = {}
+    key: tuple = ()  # what tells it from others, for `gathered`
 
 
 def function(target, name, change):
     """A function of a module, or of a class, broken: change(original) takes its place."""
-    return Break(name, lambda: replaced(target, name, change))
+    return Break(name, lambda: replaced(target, name, change), key=(target, name, change))
 
 
 def code(old, new):
     """A piece of the notebook's own code broken."""
-    return Break(new.strip(), source={old: new})
+    return Break(new.strip(), source={old: new}, key=(old, new))
+
+
+def all_at_once(breaks):
+    """Many breaks as one."""
+
+    @contextlib.contextmanager
+    def context():
+        with contextlib.ExitStack() as stack:
+            for each in breaks:
+                stack.enter_context(each.context())
+            yield
+
+    return Break("many", context, {old: new for each in breaks for old, new in each.source.items()})
+
+
+def gathered(pairs):
+    """Pairs of what is broken and a claim that catches it, as cases of one run each.
+
+    Returns:
+        Parameters for pytest: what is broken, and all claims that catch just this, in the order of the pairs.
+    """
+    cases = {}
+    for broken, claim in pairs:
+        cases.setdefault(broken.key, (broken, []))[1].append(claim)
+    return [pytest.param(*case, id=f"{case[0].name}: {', '.join(case[1])}") for case in cases.values()]
 
 
 def scaled(factor):
@@ -142,6 +171,12 @@ def _functions():
     return tuple(value for name, value in named if name not in ("fit", "fit_q"))
 
 
+def claims_committed(notebook):
+    """The texts of the claims in a notebook's committed outputs, as a set."""
+    outputs = (output for cell in _read(notebook).cells for output in cell.get("outputs", []))
+    return {claim["text"] for output in outputs for claim in evidence.claims_of(output.get("data", {}))}
+
+
 def run_until(notebook, claim, *, parameters=None, source=None, without=()):
     """Run a notebook's cells in one namespace up to the claim with this text, and let that claim's ClaimError out.
 
@@ -205,14 +240,29 @@ def _run(notebook, parameters, source, without, until=None, last=None):
             for module in (vaelib.teaching.claims, vaelib):
                 stack.enter_context(mock.patch.object(module, name, claim))
         with contextlib.suppress(_Reached):
-            missing = set()
-            for n, text in enumerate(sources_of(notebook, parameters, source), 1):
-                needed, defined = _names(text)
-                if any(piece in text for piece in without) or needed & (missing - set(namespace)):
-                    missing |= defined
-                else:
-                    exec(compile(text, f"{notebook}, code cell {n}", "exec"), namespace)
+            for n, text in left_out(sources_of(notebook, parameters, source), without):
+                exec(compile(text, f"{notebook}, code cell {n}", "exec"), namespace)
     return made, failed
+
+
+def left_out(sources, pieces):
+    """Number the cells of a notebook; leave out those that hold a piece of code and those that need what these define.
+
+    Args:
+        sources: of all its code cells, in order.
+        pieces: pieces of code.
+    """
+    kept, known, missing = [], set(), set()
+    for n, text in enumerate(sources, 1):
+        needed, defined = _names(text)
+        if any(piece in text for piece in pieces) or needed & (missing - known):
+            missing |= defined
+        else:
+            top = symtable.symtable(text, f"code cell {n}", "exec")
+            known |= {symbol.get_name() for symbol in top.get_symbols() if symbol.is_assigned() or symbol.is_imported()}
+            known |= {inner.get_name() for inner in top.get_children() if inner.get_type() in ("function", "class")}
+            kept.append((n, text))
+    return kept
 
 
 def _names(text):

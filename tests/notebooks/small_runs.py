@@ -69,4 +69,8 @@ CHANGED = {
     "17_discrete_latents": dict(
         num_draws=20_000, num_hidden=5, num_train=1_000, epochs=2, num_test=60, whole_run=False, seed=1
     ),
+    "18_implicit_posteriors": dict(num_samples=1_000, num_repeats=2, num_starts=3, steps=2_000, num_seeds=1, seed=1),
+    "19_deep_latents": dict(
+        num_draws=20_000, num_hidden=4, num_steps=300, num_train=1_000, epochs=1, whole_run=False, seed=1
+    ),
 }

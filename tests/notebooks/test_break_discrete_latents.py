@@ -3,10 +3,8 @@
 Breaks that do not hide each other share a run.
 """
 
-import contextlib
-
 import pytest
-from breaking import Break, claims_of, code, failing, function, scaled, shifted
+from breaking import Break, all_at_once, claims_of, code, failing, function, scaled, shifted
 from small_runs import CHANGED
 
 from vaelib.theory import discrete
@@ -192,19 +190,6 @@ OF_TRAINED = {
     *(f"{name}: L₅₀ above L₁, digit by digit" for name in NETS),
 }
 AGAIN = "trained again: where three seeds foretell a fourth"  # where the data are those of the table
-
-
-def all_at_once(breaks):
-    """Many breaks as one."""
-
-    @contextlib.contextmanager
-    def context():
-        with contextlib.ExitStack() as stack:
-            for each in breaks:
-                stack.enter_context(each.context())
-            yield
-
-    return Break("many", context, {old: new for each in breaks for old, new in each.source.items()})
 
 
 @pytest.mark.parametrize("run", RUNS)

@@ -2,7 +2,18 @@
 
 import numpy as np
 import pytest
-from breaking import ClaimError, claims_of, code, failing, function, needless, replaced, run_until, scaled
+from breaking import (
+    ClaimError,
+    claims_committed,
+    claims_of,
+    code,
+    failing,
+    function,
+    needless,
+    replaced,
+    run_until,
+    scaled,
+)
 
 from vaelib.theory import divergences, gaussian
 from vaelib.widgets import kl_lab, your_digit_lab
@@ -288,15 +299,12 @@ def test_a_broken_formula_is_caught(what):
     assert set(guards) <= failing(NOTEBOOK, broken, without=without, last=guards[-1])
 
 
-@pytest.mark.parametrize(
-    "parameters",
-    [{}, {"separation": 3.0, "weight": 0.2, "seed": 1}, {"separation": 8.0, "weight": 0.5}, {"separation": 0.0}],
-    ids=str,
-)
+@pytest.mark.parametrize("parameters", [{"separation": 8.0, "weight": 0.5}, {"separation": 0.0}], ids=str)
 def test_unbroken_every_claim_holds_and_each_is_guarded(parameters):
     made, failed = claims_of(NOTEBOOK, parameters=parameters)
     assert failed == []
-    assert set(made) == {claim for _, guards in BROKEN.values() for claim in guards}
+    guarded = {claim for _, guards in BROKEN.values() for claim in guards}
+    assert set(made) == guarded == claims_committed(NOTEBOOK)
 
 
 def test_a_broken_formula_stops_the_notebook():

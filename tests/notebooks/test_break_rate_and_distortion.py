@@ -151,7 +151,7 @@ CAUGHT = {
     "linear: no bar is off by more than a twentieth of a nat",
     "a larger β: a smaller rate, at each step",
     "and a larger distortion",
-    "(5) between two places the slope lies between their β, give or take a quarter",
+    "(5) between places two apart the slope lies between their β",
     "so the curve bends one way",
     "a mean over the pixels: under a tenth of a nat is coded",
     "its distortion is that of the mean digit",

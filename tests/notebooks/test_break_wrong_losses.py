@@ -1,7 +1,7 @@
 """Notebook 10: break what a claim guards, and see that claim fail; of the training there is as little as can be."""
 
 import pytest
-from breaking import claims_of, code, failing, function, needless
+from breaking import claims_of, code, failing, function, gathered, needless
 
 from vaelib.model.likelihoods import Bernoulli, Normal
 from vaelib.model.posteriors import DiagonalNormal
@@ -36,6 +36,11 @@ def of_the_right_part(right, name):
     return lambda wrong: getattr(right, name)
 
 
+def right_kl(wrong):
+    """The KL as it is."""
+    return lambda self, kl, vae: kl
+
+
 def swapped_runs(original):
     """A record in which a bug has the right model's run, and the right model the bug's."""
 
@@ -62,8 +67,8 @@ def honest_runs(original):
 BROKEN = [
     (code("784 * loss, beta_loss", "loss, beta_loss"), PIXELS),
     (code("abs(784 * slope - beta_slope)", "abs(slope - beta_slope)"), SLOPES),
-    (function(mistakes.MeanOverLatentDims, "distorted", lambda right: lambda self, kl, vae: kl), LATENT),
-    (function(mistakes.MeanOverLatentDims, "distorted", lambda right: lambda self, kl, vae: kl), SHARE),
+    (function(mistakes.MeanOverLatentDims, "distorted", right_kl), LATENT),
+    (function(mistakes.MeanOverLatentDims, "distorted", right_kl), SHARE),
     (function(mistakes.NumpyNoise, "noise", of_the_right_part(DiagonalNormal, "noise")), FROZEN),
     (code("kerass = 784 * ", "kerass = "), SWAPPED),
     (code("(2 * lam - 1)", "(2 * lam + 1)"), AREA),
@@ -88,6 +93,9 @@ SLOW = {
     "train(frozen)": (FROZEN,),
     "again, on_record": (AGAIN,),
     "check_loss(right": ("?",),
+    "by_heart = check_learning": ("?",),
+    "some, eps = x_test": (PIXELS, SLOPES, LATENT, SHARE, AREA, SHIFT, CEILING),
+    "from scipy.integrate import quad": (AREA, SHIFT, CEILING),
 }
 
 
@@ -95,9 +103,10 @@ def cells_without(*claims):
     return needless(SLOW, claims)
 
 
-@pytest.mark.parametrize(("broken", "claim"), BROKEN, ids=[f"{broken.name}: {claim}" for broken, claim in BROKEN])
-def test_what_is_broken_is_caught(broken, claim):
-    assert claim in failing(NOTEBOOK, broken, parameters=SMALL, without=cells_without(claim), last=claim)
+@pytest.mark.parametrize(("broken", "claims"), gathered(BROKEN))
+def test_what_is_broken_is_caught(broken, claims):
+    without = cells_without(*claims)
+    assert set(claims) <= failing(NOTEBOOK, broken, parameters=SMALL, without=without, last=claims[-1])
 
 
 def test_the_claims_in_question_hold_when_nothing_is_broken():

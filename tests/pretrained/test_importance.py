@@ -31,6 +31,7 @@ def mnist(digits):
     return Mnist(x_train, digits["y_train"], x_test, digits["y_test"], source)
 
 
+@pytest.mark.slow
 def test_a_training_that_was_stopped_ends_where_one_run_does(mnist, tmp_path, monkeypatch):
     whole, _ = script.train(2, mnist.x_train, SMALL)
     file, fit = tmp_path / "here.npz", vaelib.VAE.fit

@@ -74,7 +74,7 @@ def test_the_report_holds_every_chosen_notebook_from_the_start(tmp_path, write_n
     monkeypatch.setattr(running, "execute", execute)
     for name in ("01_a", "02_b", "03_c"):
         write_notebook(tmp_path / f"{name}.ipynb", ["1"])
-    assert main(["--notebooks", str(tmp_path), "--output", str(tmp_path / "out")]) == 130
+    assert main(["--jobs", "1", "--notebooks", str(tmp_path), "--output", str(tmp_path / "out")]) == 130
     assert [report["not_run"] for report in seen] == [["01_a", "02_b", "03_c"], ["02_b", "03_c"]]
     assert not any(report["passed"] for report in seen)
     assert seen[1]["headline"].startswith("1 of 3 notebooks passed")
@@ -90,7 +90,7 @@ def test_whatever_ends_the_runner_no_chosen_notebook_is_forgotten(
     write_notebook(tmp_path / "01_quick.ipynb", ["1"])
     write_notebook(tmp_path / "02_slow.ipynb", [WAITS])
     write_notebook(tmp_path / "03_never.ipynb", ["1"])
-    command = [sys.executable, "-m", "vaelib.tools.runner", "--notebooks", ".", "--output", "out"]
+    command = [sys.executable, "-m", "vaelib.tools.runner", "--jobs", "1", "--notebooks", ".", "--output", "out"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         try:
             wait_until((tmp_path / "started").exists, process)

@@ -41,6 +41,7 @@ def measured(script):
     return [float(number) for number in done.stdout.split()]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc")
 def test_freed_memory_is_kept():
     assert max(measured(BEFORE)) < 1, "importing vaelib changes nothing: such a block is mapped apart"

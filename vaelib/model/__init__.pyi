@@ -2,6 +2,7 @@ from . import discrete as discrete
 from . import distributions as distributions
 from . import evaluation as evaluation
 from . import flows as flows
+from . import hierarchy as hierarchy
 from . import likelihoods as likelihoods
 from . import networks as networks
 from . import objectives as objectives

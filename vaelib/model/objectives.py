@@ -8,7 +8,14 @@ import keras
 from keras import ops
 
 from vaelib import checks
-from vaelib.model.distributions import Tensor, kl_divergence, require_density, require_path
+from vaelib.model.distributions import (
+    Tensor,
+    closed_form_kl,
+    kl_divergence,
+    log_prob_diagonal,
+    require_density,
+    require_path,
+)
 
 if TYPE_CHECKING:
     from vaelib.model.vae import VAE
@@ -115,8 +122,10 @@ class ELBO(Objective):
         return {"loss": reconstruction + self.beta * kl, "reconstruction": reconstruction, "kl": kl}
 
     def players(self, vae):
-        """Return one player; ValueError for a posterior that is not reparameterised."""
+        """Return one player; ValueError for a posterior that is not reparameterised, or whose KL cannot be known."""
         require_path(vae.posterior)
+        if closed_form_kl(vae.posterior, vae.prior) is None:
+            require_density(vae.posterior)
         return super().players(vae)
 
     def get_config(self):
@@ -182,6 +191,7 @@ class IWAE(Objective):
         """Return one player, or two: the encoder follows the doubly reparameterised gradient."""
         require_path(vae.posterior)
         if not self.doubly_reparameterized:
+            require_density(vae.posterior)
             return super().players(vae)
         if vae.posterior.trainable_variables:
             raise ValueError(
@@ -204,19 +214,26 @@ class AdversarialELBO(Objective):
     best it is log q(z|x) - log p(z), whose mean under q is the KL. A critic that is not at its best gives no bound.
     Source: Mescheder, Nowozin and Geiger 2017, equations 3.3 and 3.7 and proposition 2.
 
+    What a critic can measure ends at about the log of the number of its samples. With adaptive contrast it tells
+    codes of the posterior from those of r, the diagonal normal with their mean and variance, and sees both as distances
+    from that mean in standard deviations. The rest of the KL, E_q[log r(z) - log p(z)], needs no critic.
+    Source: Mescheder, Nowozin and Geiger 2017, section 4.
+
     Args:
         critic: keras.Model of two inputs, x (batch, *data_shape) and z (batch, latent_dim), that gives one number per
             example, shape (batch, 1).
         critic_steps: updates of the critic per batch.
         beta: weight of the estimated KL.
+        contrast: how many codes of each example give r its mean and variance, at least 2; None for no contrast.
 
     Raises:
-        ValueError: the critic has not two inputs and one output, or critic_steps or beta is not positive.
+        ValueError: the critic has not two inputs and one output, critic_steps or beta is not positive, or contrast is
+            a number below 2.
     """
 
     names = ("loss", "reconstruction", "kl", "critic")
 
-    def __init__(self, critic, critic_steps=1, beta=1.0, **kwargs):
+    def __init__(self, critic, critic_steps=1, beta=1.0, contrast=None, **kwargs):
         super().__init__(**kwargs)
         if len(critic.inputs) != 2 or tuple(critic.output_shape[1:]) != (1,):
             raise ValueError(
@@ -226,19 +243,37 @@ class AdversarialELBO(Objective):
         self.critic = critic
         self.critic_steps = checks.positive_int("critic_steps", critic_steps)
         self.beta = checks.positive_float("beta", beta)
+        self.contrast = None if contrast is None else checks.positive_int("contrast", contrast)
+        if self.contrast == 1:
+            raise ValueError("contrast must be at least 2, since one code has no variance; received 1.")
+        self.seed_generator = keras.random.SeedGenerator()
 
     def noise(self, vae, num_examples):
-        """Draw the noise of one code of the posterior and one of the prior for each example."""
-        return {"posterior": vae.posterior.noise((num_examples,)), "prior": vae.prior.noise((num_examples,))}
+        """Draw the noise of one code of the posterior and one of the prior for each example; or those of r."""
+        noise = {"posterior": vae.posterior.noise((num_examples,))}
+        if self.contrast is None:
+            return {**noise, "prior": vae.prior.noise((num_examples,))}
+        shape = (num_examples, *vae.posterior.event_shape)
+        moments = vae.posterior.noise((self.contrast, num_examples))
+        return {**noise, "moments": moments, "r": keras.random.normal(shape, seed=self.seed_generator)}
 
     def losses(self, vae, x, y=None, noise=None, training=False):
         """Return loss, reconstruction, the estimated kl and the critic's loss of each example, in nats."""
         noise = self.noise(vae, ops.shape(x)[0]) if noise is None else noise
-        z = vae.posterior.sample(vae.run_encoder(x, y, training), noise["posterior"])
+        q_params = vae.run_encoder(x, y, training)
+        z = vae.posterior.sample(q_params, noise["posterior"])
         reconstruction = -vae.likelihood.log_prob(x, vae.run_decoder(z, y, training))
-        kl = self._log_ratio(x, z)
-        from_prior = self._log_ratio(x, ops.stop_gradient(vae.prior.sample(noise=noise["prior"])))
-        critic = ops.softplus(-self._log_ratio(x, ops.stop_gradient(z))) + ops.softplus(from_prior)
+        if self.contrast is None:
+            seen, other, known = z, vae.prior.sample(noise=noise["prior"]), 0.0
+        else:
+            # r is held: for the critic at its best, the two terms of the KL together do not depend on it.
+            codes = ops.stop_gradient(vae.posterior.sample(q_params, noise["moments"]))
+            mu, log_var = ops.mean(codes, axis=0), ops.log(ops.var(codes, axis=0) + keras.config.epsilon())
+            seen, other = (z - mu) * ops.exp(-0.5 * log_var), noise["r"]
+            known = log_prob_diagonal(z, mu, log_var) - vae.prior.log_prob(z)
+        kl = self._log_ratio(x, seen) + known
+        from_other = self._log_ratio(x, ops.stop_gradient(other))
+        critic = ops.softplus(-self._log_ratio(x, ops.stop_gradient(seen))) + ops.softplus(from_other)
         return {
             "loss": reconstruction + self.beta * kl,
             "reconstruction": reconstruction,
@@ -250,14 +285,17 @@ class AdversarialELBO(Objective):
         """Return two players: the critic follows its own loss, everything else the ELBO.
 
         Raises:
-            ValueError: the prior has weights of its own, the encoder reads more than x, or the posterior is not
-                reparameterised.
+            ValueError: without contrast the prior has weights of its own, with it no density; the encoder reads more
+                than x, or the posterior is not reparameterised.
         """
         require_path(vae.posterior)
-        if vae.prior.trainable_variables:
+        if self.contrast is not None:
+            require_density(vae.prior)
+        elif vae.prior.trainable_variables:
             raise ValueError(
                 f"{vae.prior.name} has weights of its own, which no loss of AdversarialELBO reaches: the critic sees "
-                "samples of the prior alone. Take a prior without weights, for example StandardNormal."
+                "samples of the prior alone. Take a prior without weights, for example StandardNormal, or give "
+                "contrast."
             )
         if len(vae.encoder.inputs) > 1:
             raise ValueError(
@@ -273,7 +311,8 @@ class AdversarialELBO(Objective):
 
     def get_config(self):
         critic = keras.saving.serialize_keras_object(self.critic)
-        return {**super().get_config(), "critic": critic, "critic_steps": self.critic_steps, "beta": self.beta}
+        settings = {"critic_steps": self.critic_steps, "beta": self.beta, "contrast": self.contrast}
+        return {**super().get_config(), "critic": critic, **settings}
 
     @classmethod
     def from_config(cls, config):

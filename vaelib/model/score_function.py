@@ -21,6 +21,7 @@ class _OfHeldDraws(Objective):
 
     def players(self, vae):
         """Return two players: encoder and posterior follow the surrogate, everything else the loss of the draws."""
+        require_density(vae.posterior)
         ours = [*vae.encoder.trainable_variables, *vae.posterior.trainable_variables]
         return {"loss": Player(without(vae.trainable_variables, ours)), "encoder": Player(ours)}
 

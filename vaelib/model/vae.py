@@ -12,7 +12,17 @@ from keras import ops
 
 # The parts are imported so that a saved model finds the classes it names.
 from vaelib import checks
-from vaelib.model import discrete, evaluation, flows, likelihoods, posteriors, priors, score_function, transformed  # noqa: F401
+from vaelib.model import (  # noqa: F401
+    discrete,
+    evaluation,
+    flows,
+    hierarchy,
+    likelihoods,
+    posteriors,
+    priors,
+    score_function,
+    transformed,
+)
 from vaelib.model.distributions import Distribution, Tensor, closed_form_kl
 from vaelib.model.objectives import ELBO, Objective, Player
 from vaelib.training.steps import BlockTraining

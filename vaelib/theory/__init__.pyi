@@ -1,11 +1,14 @@
 from . import autoencoders as autoencoders
+from . import density_ratio as density_ratio
 from . import discrete as discrete
 from . import disentanglement as disentanglement
 from . import divergences as divergences
 from . import families as families
 from . import flows as flows
+from . import four_points as four_points
 from . import gaussian as gaussian
 from . import gradients as gradients
+from . import hierarchy as hierarchy
 from . import importance as importance
 from . import inference as inference
 from . import mcmc as mcmc
@@ -14,3 +17,4 @@ from . import quadrature as quadrature
 from . import rates as rates
 from . import regression as regression
 from . import toy_models as toy_models
+from . import wake_sleep as wake_sleep

@@ -58,6 +58,11 @@ def origin(root: Path = ROOT) -> str | None:
         url = subprocess.run(command, capture_output=True, text=True).stdout.strip()
     except FileNotFoundError:  # no git
         return None
+    return address_of(url)
+
+
+def address_of(url: str) -> str | None:
+    """Return the public address of a repository on GitHub that is given in any of git's ways, None for another."""
     match = _ORIGIN.fullmatch(url)
     return f"https://github.com/{match[1]}" if match else None
 
@@ -70,6 +75,18 @@ def move(address: str, root: Path = ROOT) -> None:
     line = f'REPOSITORY = "{address}"'
     file.write_bytes(re.sub(r'^REPOSITORY = ".*"', lambda _: line, text, count=1, flags=re.M).encode("utf-8"))
     REPOSITORY = address
+
+
+def readdress(address: str, root: Path) -> None:
+    """Write the links of another copy of the project for an address; this one keeps its own."""
+    global REPOSITORY
+    own = REPOSITORY
+    try:
+        move(address, root)
+        for path, text in outdated(root).items():
+            path.write_bytes(text.encode("utf-8"))
+    finally:
+        REPOSITORY = own
 
 
 def binder_link(notebook: str) -> str:
@@ -146,7 +163,9 @@ def relink(text: str, targets: Iterable[str] = (), *, own: str | None = None, wh
 def outdated(root: Path = ROOT) -> dict[Path, str]:
     """Return the files whose links differ from what the address makes of them, each with its new text."""
     course = notebooks(root)
-    assignments = sorted(path.relative_to(root).as_posix() for path in root.glob("assignments/source/**/*.ipynb"))
+    # The sources; in a students' repository the assignments stand without them.
+    places = ["assignments/source/**/*.ipynb", "assignments/*/*.ipynb"]
+    assignments = sorted({path.relative_to(root).as_posix() for place in places for path in root.glob(place)})
     changed = {}
     for name in ["README.md", *course, *assignments]:
         path = root / name

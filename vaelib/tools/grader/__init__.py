@@ -1,5 +1,7 @@
 """The grader: student versions of the assignments, and their grading through nbgrader.
 
+repository     the students' repository: the course without what solves the assignments
+place          the folder that it is written to: what may be replaced there
 release        read nbgrader's configuration, build the student versions, check that nothing leaked
 submissions    find what each student handed in, and recognise it
 mending        put back the cells that a submission lost
@@ -13,7 +15,7 @@ reports        the CSV files, and the journal from which a broken run goes on
 remarks        what a teacher should know of a notebook that ran
 preprocessors  what nbgrader runs in addition (named in assignments/nbgrader_config.py)
 
-On the command line: `python -m vaelib.tools.grader release` and `python -m vaelib.tools.grader grade FOLDER`.
+On the command line: `python -m vaelib.tools.grader release`, `repository FOLDER` and `grade FOLDER`.
 It needs the extras `course` and `classroom`.
 """
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaelib.tools.grader import GraderError
+from vaelib.tools.grader.place import refuse_in_students_repository
 
 if TYPE_CHECKING:  # nbgrader: only where something is built or graded
     from vaelib.tools.grader.submissions import Submission
@@ -17,7 +18,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0, or 1 when nothing could be built or graded."""
     options = _parser().parse_args(argv)
     try:
-        return _release(options) if options.command == "release" else _grade(options)
+        refuse_in_students_repository(options.course)
+        return {"release": _release, "repository": _repository, "grade": _grade}[options.command](options)
     except GraderError as error:
         print(error, file=sys.stderr)
         return 1
@@ -44,6 +46,19 @@ def _parser() -> argparse.ArgumentParser:
     release.add_argument(
         "--output", type=Path, default=Path("build/assignments"), metavar="DIR",
         help="the student versions go to release/ in it; default: %(default)s",
+    )  # fmt: skip
+    repository = commands.add_parser(
+        "repository", parents=[common], help="write the students' repository",
+        description="Write a folder to push as the students' repository: the course as its last commit has it, with "
+        "the student versions, and without sources, solutions and hidden tests.",
+    )  # fmt: skip
+    repository.add_argument(
+        "folder", type=Path, metavar="FOLDER", help="where to write; a .git there stays, an earlier release is replaced"
+    )
+    repository.add_argument(
+        "--address", metavar="URL",
+        help="the students' repository, https://github.com/OWNER/NAME, which Binder and Colab open; default: "
+        "the origin of FOLDER",
     )  # fmt: skip
     grade = commands.add_parser(
         "grade", parents=[common], help="grade what the students handed in",
@@ -85,6 +100,24 @@ def _release(options: argparse.Namespace) -> int:
     names = assignment_names(options.course)
     build_release(options.course, options.output, names)
     print(f"{', '.join(names)}: no solution and no hidden test left. Hand out {options.output / 'release'}")
+    return 0
+
+
+def _repository(options: argparse.Namespace) -> int:
+    from vaelib.tools.grader.repository import write_repository
+
+    written = write_repository(options.course, options.folder, options.address)
+    print(
+        f"{options.folder}: {written.files} files of commit {written.commit}, no solution and no hidden test in them."
+    )
+    if written.uncommitted:
+        some = ", ".join(written.uncommitted[:5]) + (", ..." if len(written.uncommitted) > 5 else "")
+        print(f"Not in it, because it is not committed here: what was changed in {some}")
+    if written.address:
+        print(f"Binder and Colab open {written.address}. Commit and push the folder there.")
+    else:
+        print("No address is known, so its links to Binder and Colab lead nowhere yet. Give the folder an origin on "
+              "GitHub, or --address, and run this again.")  # fmt: skip
     return 0
 
 

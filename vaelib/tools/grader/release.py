@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import nbformat
 from nbgrader.apps import NbGraderAPI
@@ -16,6 +16,20 @@ from vaelib.tools.grader import GraderError
 
 CONFIG = "nbgrader_config.py"
 _REGIONS = {"BEGIN SOLUTION": "END SOLUTION", "BEGIN HIDDEN TESTS": "END HIDDEN TESTS"}
+
+
+class Secret(NamedTuple):
+    """What students may not see of one cell.
+
+    Args:
+        name: what it is, in words.
+        lines: its lines, without those that stand elsewhere in the notebook for everybody to read.
+        is_code: whether it is a solution in code, which a lesson may rightly resemble.
+    """
+
+    name: str
+    lines: frozenset[str]
+    is_code: bool
 
 
 def assignment_names(course: str | os.PathLike) -> list[str]:
@@ -90,26 +104,41 @@ def find_leaks(source: nbformat.NotebookNode, released: str | os.PathLike) -> li
         source: the source notebook.
         released: path of the student version.
     """
-    secret = _secret_lines(source)
+    secret = {line for part in secrets(source) for line in part.lines}
     cells = nbformat.read(released, as_version=4).cells
     lines = [line.strip() for cell in cells for line in cell.source.splitlines()]
     marks = [line for line in lines if any(mark in line for pair in _REGIONS.items() for mark in pair)]
     return marks + [line for line in lines if line in secret] + [str(o) for c in cells for o in c.get("outputs", [])]
 
 
-def _secret_lines(source: nbformat.NotebookNode) -> set[str]:
-    """The lines that stand in solutions and hidden tests alone."""
-    secret: set[str] = set()
+def secrets(source: nbformat.NotebookNode) -> list[Secret]:
+    """Return the solutions and the hidden tests of a source notebook, cell by cell."""
+    found: list[tuple[nbformat.NotebookNode, str, set[str]]] = []
     public: set[str] = set()
     for cell in source.cells:
+        lines = list(map(str.strip, cell.source.splitlines()))
+        is_answer = cell.metadata.get("nbgrader", {}).get("solution")
+        if is_answer and not any(mark in line for line in lines for mark in _REGIONS):
+            found.append((cell, "END SOLUTION", set(lines)))  # nbgrader takes the whole cell away
+            continue
         end = None
-        for line in map(str.strip, cell.source.splitlines()):
+        for line in lines:
             begun = next((mark for mark in _REGIONS if mark in line), None)
             if begun:
                 end = _REGIONS[begun]
+                found.append((cell, end, set()))
             elif end and end in line:
                 end = None
+            elif end:
+                found[-1][2].add(line)
             else:
-                (secret if end else public).add(line)
-    # A line such as `import numpy as np` may rightly stand in both.
-    return {line for line in secret - public if re.search(r"\w", line)}
+                public.add(line)
+    parts = []
+    for cell, end, hidden in found:
+        # A line such as `import numpy as np` may rightly stand in both.
+        kept = frozenset(line for line in hidden - public if re.search(r"\w", line))
+        kind = end.removeprefix("END ").lower()
+        name = f"the {kind} of {cell.metadata.get('nbgrader', {}).get('grade_id', 'a cell')}"
+        if kept:
+            parts.append(Secret(name, kept, kind == "solution" and cell.cell_type == "code"))
+    return parts

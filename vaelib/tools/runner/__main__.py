@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(chosen: list[Notebook], options: argparse.Namespace) -> int:
+    from vaelib.tools.runner.at_once import default_jobs
     from vaelib.tools.runner.running import run_notebooks  # papermill: only where something runs
 
     parameters = absolute_paths(parse_parameters(options.parameters))
@@ -60,7 +61,8 @@ def _run(chosen: list[Notebook], options: argparse.Namespace) -> int:
         having = [notebook.name for notebook in chosen if name in notebook.parameters]
         if len(having) < len(chosen):
             print(f"{name} goes to {', '.join(having)}; the other chosen notebooks do not have it.")
-    return run_notebooks(chosen, assigned, output, timeout=options.timeout)
+    jobs, training = options.jobs or default_jobs(), options.jobs or default_jobs(each=2)
+    return run_notebooks(chosen, assigned, output, timeout=options.timeout, jobs=jobs, training_jobs=training)
 
 
 def _list(chosen: list[Notebook], options: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 COMMANDS = ("run", "list", "save", "sweep")
+_HOW_MANY = "how many at once; default: what processors and memory allow"
 
 
 def parse_options(words: Sequence[str]) -> argparse.Namespace:
@@ -40,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         "-p", dest="parameters", action="append", default=[], metavar="NAME=VALUE",
         help="a parameter, for each chosen notebook that has it; may be repeated",
     )  # fmt: skip
+    run.add_argument("--jobs", type=_jobs, metavar="N", help=_HOW_MANY)
     commands.add_parser(
         "list", parents=[several], help="show the notebooks and their parameters",
         description="Show the notebooks, each with its title and the defaults of its parameters.",
@@ -60,9 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a parameter and its values; a value that holds a comma stands in brackets or quotes; may be repeated",
     )  # fmt: skip
     sweep.add_argument("--seeds", metavar="SEED,SEED", help="the values of the parameter `seed`")
-    sweep.add_argument(
-        "--jobs", type=_jobs, metavar="N", help="runs at once; default: what processors and memory allow"
-    )
+    sweep.add_argument("--jobs", type=_jobs, metavar="N", help=_HOW_MANY)
     return parser
 
 

@@ -15,6 +15,7 @@ import jinja2
 from vaelib.teaching.palette import css_variables
 from vaelib.tools.links import PLACEHOLDER, REPOSITORY, binder_link, colab_link
 from vaelib.tools.runner.notebooks import CourseError
+from vaelib.tools.site import api
 from vaelib.tools.site.dark import both_themes
 from vaelib.tools.site.glossary import Term, link_first_uses, read_glossary
 from vaelib.tools.site.mathjax import copy_mathjax
@@ -66,6 +67,7 @@ def build_site(
     wanted = _wanted_images(pages, images)
     terms = read_glossary()
     found = [entry for page in pages for entry in entries(page.name, page.title, page.body)]
+    found += api.entries()
     for page in pages:
         page.body = _inline_diagrams(link_first_uses(page.body, terms, page.name), images)
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -195,6 +197,7 @@ def _write_pages(
     front = next((page for page in pages if page.name == FRONT), None)
     _write(environment, "index.html", output / "index.html", page=None, front=front, map=course_map, **around)
     _write(environment, "glossary.html", output / "glossary.html", page=None, **around)
+    _write(environment, "library.html", output / f"{api.PAGE}.html", page=None, groups=api.groups(), **around)
 
 
 def _write(environment: jinja2.Environment, template: str, path: Path, **values: Any) -> None:

@@ -100,6 +100,18 @@
     new MutationObserver((_, observer) => { observer.disconnect(); goToLab(); }).observe(root, { attributeFilter: ["class"] });
   }
 
+  // A link to what stands folded opens it.
+  const reveal = () => {
+    const place = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const folds = [];
+    for (let fold = place?.closest("details"); fold; fold = fold.parentElement.closest("details")) folds.push(fold);
+    if (!folds.some((fold) => !fold.open)) return;
+    for (const fold of folds) fold.open = true;
+    place.scrollIntoView();
+  };
+  reveal();
+  addEventListener("hashchange", reveal);
+
   // What runs in the browser with a server cannot run from a file.
   if (location.protocol === "file:") for (const link of document.querySelectorAll("a.lite")) link.remove();
   for (const place of document.querySelectorAll(".runs")) if (!place.querySelector("a")) place.remove();

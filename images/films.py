@@ -1,0 +1,85 @@
+"""Film the README's two moving pictures from the built site: `python images/films.py [site] [folder]`.
+
+It opens pages of `make site` in Chromium, moves what a reader would move, and writes each film as an animated WebP with
+its first picture beside it as a PNG, for those who asked their browser for less motion.
+"""
+
+import io
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import sync_playwright
+from scipy.interpolate import CubicSpline
+
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+FRAME_TIME, STEPS = 80, 80  # milliseconds for each picture, and how many
+LIMIT = 1_000_000  # bytes of one film: both are loaded with the README
+
+
+def along(page, places, steps):
+    """Lead the point through places, by the mouse and smoothly; shares of the plane's width, from its upper left."""
+    box = page.locator(".vaelib-pad canvas").first.bounding_box()
+    places = np.array(places)
+    curve = CubicSpline(np.arange(len(places) + 1), np.vstack([places, places[:1]]), bc_type="periodic")
+    for step, (x, y) in enumerate(curve(np.linspace(0, len(places), steps, endpoint=False))):
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+        if step == 0:
+            page.mouse.down()
+            page.evaluate("document.activeElement.blur()")  # the mark of the focus is for the keyboard
+        yield
+    page.mouse.up()
+
+
+# Where the faces of lesson 09 lie, along their arc and back; and once around the digits of lesson 00.
+ARC = [(0.22, 0.62), (0.36, 0.86), (0.50, 0.78), (0.62, 0.82), (0.84, 0.71), (0.80, 0.60), (0.62, 0.72), (0.40, 0.74)]
+ROUND = [(0.82, 0.48), (0.60, 0.30), (0.36, 0.20), (0.20, 0.50), (0.34, 0.78), (0.58, 0.66)]
+FILMS = {"faces": ("index", ARC), "pad": ("00_start_here", ROUND)}
+
+
+def film(browser, site, name, folder):
+    """Write one film and its still picture."""
+    page_name, places = FILMS[name]
+    page = browser.new_page(viewport={"width": 900, "height": 1000}, color_scheme="light", device_scale_factor=1.5)
+    page.goto((site / f"{page_name}.html").resolve().as_uri())
+    pad = page.locator(".explorer.live:has(.vaelib-pad)").first
+    pad.wait_for()
+    pad.evaluate("e => e.scrollIntoView({ block: 'center' })")
+    clip = page.evaluate(
+        """() => {
+          const pad = document.querySelector(".explorer.live .vaelib-pad");
+          const boxes = [pad.querySelector("canvas"), pad.querySelector(".decoded canvas")].map(
+            (e) => e.getBoundingClientRect());
+          const [x, y] = [Math.min(...boxes.map((b) => b.x)), Math.min(...boxes.map((b) => b.y))];
+          const far = [Math.max(...boxes.map((b) => b.right)), Math.max(...boxes.map((b) => b.bottom))];
+          return { x, y, width: far[0] - x, height: far[1] - y };
+        }"""
+    )
+    shots = []
+    for _ in along(page, places, STEPS):
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        shots.append(Image.open(io.BytesIO(page.screenshot(clip=clip))).convert("RGB"))
+    page.close()
+    shots[0].save(folder / f"{name}.png", optimize=True)
+    path = folder / f"{name}.webp"
+    shots[0].save(path, save_all=True, append_images=shots[1:], duration=FRAME_TIME, loop=0, quality=70, method=6)
+    if path.stat().st_size > LIMIT:
+        raise ValueError(f"{path} holds {path.stat().st_size:,} bytes: expected at most {LIMIT:,}. Take fewer steps.")
+    return path
+
+
+def main(site="build/site", folder=Path(__file__).parent):
+    """Film what FILMS names."""
+    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        for name in FILMS:
+            path = film(browser, Path(site), name, Path(folder))
+            print(f"{path}: {path.stat().st_size:,} bytes")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
