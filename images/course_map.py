@@ -160,6 +160,23 @@ def stacked(p, x, y):
     p.arrow((x + 48, y + 20), (x + 48, y - 20), BLUE, 2.5)
 
 
+def noised(p, x, y):
+    """A picture that sinks into noise, step by step, and the way back."""
+    for i, share in enumerate((0.0, 0.45, 0.75, 1.0)):
+        p.rect(x - 51 + 27 * i, y - 20, 20, 20, mix(BLUE, GREY, share), radius=4)
+    p.arrow((x + 46, y + 16), (x - 46, y + 16), ORANGE, 2.5)
+
+
+def cells(p, x, y):
+    """A code book: the plane in cells, each with the vector that stands for it."""
+    p.rect(x - 50, y - 22, 100, 44, WHITE, GREY, radius=4)
+    middle = (x - 6, y + 2)
+    for end in ((x - 50, y + 10), (x - 14, y - 22), (x + 50, y - 8), (x + 12, y + 22)):
+        p.curve([middle, end], stroke=GREY, width=2)
+    for dx, dy, colour in ((-34, -8, BLUE), (14, -11, PURPLE), (30, 10, ORANGE), (-22, 14, GREEN)):
+        p.dot(x + dx, y + dy, 5, colour)
+
+
 LESSONS = (
     ("start here", "a slider moves a picture", GREEN, slider),
     ("latent variable models", "generate $z$, then $x$", BLUE, arrow_from_z_to_x),
@@ -181,6 +198,8 @@ LESSONS = (
     ("discrete latents", "a gradient through a choice", ORANGE, simplex),
     ("implicit posteriors", "a KL that a critic measures", ORANGE, critic),
     ("deep latents", "layers that explain layers", ORANGE, stacked),
+    ("diffusion", "a thousand layers of noise", ORANGE, noised),
+    ("same parts elsewhere", "labels, code books, counts", ORANGE, cells),
 )
 COLUMNS = (144, 400, 656)
 FIRST_ROW, ROW = 124, 186

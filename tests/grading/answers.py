@@ -15,11 +15,12 @@ import pytest
 from in_process import notebook_shell
 
 from vaelib.tools.grader.remarks import unusual
-from vaelib.tools.grader.shield import answers_of, shielded
+from vaelib.tools.grader.shield import answers_of, canary, parts_of, passed_parts, shielded, student_seed
 from vaelib.tools.grader.wall import is_available
 
 ROOT = Path(__file__).parents[2]
 COURSE = ROOT / "assignments"
+TOKEN = "passed: "
 UNPROTECTED = [] if is_available() else ["--unprotected"]
 
 
@@ -32,6 +33,7 @@ class Answer(NamedTuple):
         source: code.
         says: what the test must tell the student, or part of it; "" to leave that open.
         hidden: whether the visible tests pass, and a hidden one must find it.
+        earns: points for the parts of the tests that a wrong answer passes all the same.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Answer(NamedTuple):
     source: str
     says: str = ""
     hidden: bool = False
+    earns: float = 0
 
 
 def source_of(assignment):
@@ -122,16 +125,21 @@ def packs(rows, size=99):
 
 
 class Result(NamedTuple):
-    """What the tests of one question said: the error's type and message, "" where they passed, and where it stood."""
+    """What the tests of one question said: points, the error's type and message or "", its place."""
 
+    earned: float
     kind: str = ""
     says: str = ""
     hidden: bool = False
 
 
-def run(notebook):
+def run(notebook, shield=shielded, seeds=(0,)):
     """Run a notebook as the grader does, in this process: what fails is noted, and the next cell runs.
 
+    Args:
+        notebook: with the tests of the source.
+        shield: `shielded`, or `canary` to have every answer off.
+        seeds: of the hidden tests, which run once with each; the last error counts.
     Returns:
         {question: Result}, of the questions that are graded by tests.
     """
@@ -145,16 +153,21 @@ def run(notebook):
             if not question.get("grade"):
                 run_cell(cell.source)
                 continue
-            error = run_cell(shielded(cell.source, asked()[question.grade_id])).error
-            results[question.grade_id] = Result()
-            if error is not None:
-                lines = [
-                    frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<tests>"
-                ]
-                visible = cell.source.split("### BEGIN HIDDEN TESTS")[0].count("\n")
-                hidden = bool(lines) and lines[0] > visible
-                results[question.grade_id] = Result(type(error).__name__, str(error), hidden)
+            worth = parts_of(cell.source, question.points).points
+            results[question.grade_id] = Result(question.points)
+            for seed in seeds:
+                ran = run_cell(shield(cell.source, asked()[question.grade_id], TOKEN, seed))
+                if ran.error is not None:
+                    earned = sum(worth[part] for part in passed_parts(ran.printed, TOKEN))
+                    results[question.grade_id] = Result(
+                        earned, type(ran.error).__name__, str(ran.error), _is_hidden(cell, ran.error)
+                    )
     return results
+
+
+def _is_hidden(cell, error):
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<tests>"]
+    return bool(lines) and lines[0] > cell.source.split("### BEGIN HIDDEN TESTS")[0].count("\n")
 
 
 @functools.cache
@@ -170,6 +183,8 @@ class AssignmentTests:
     Wrong answers to three questions share one notebook, with `share` to any number: each loses its own points, and
     the questions answered right beside them lose none. All run in this process; some of them also go through nbgrader,
     which must say the same. Where a notebook trains a model, `slow` leaves the table to `make test-all`.
+
+    The model solution is tried with the hidden tests of so many `students`.
     """
 
     assignment = None
@@ -177,6 +192,7 @@ class AssignmentTests:
     right = ()
     share = False
     slow = False
+    students = 100
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -196,7 +212,26 @@ class AssignmentTests:
     def test_model_solution_passes_every_test(self):
         auto, by_hand = points_of(source_of(self.assignment))
         assert len(auto) >= 5 and sum(auto.values()) + sum(by_hand.values()) == 100
-        assert run(source_of(self.assignment)) == dict.fromkeys(auto, Result())
+        assert run(source_of(self.assignment)) == {question: Result(points) for question, points in auto.items()}
+
+    @pytest.mark.slow
+    def test_the_model_solution_passes_whatever_the_hidden_tests_draw(self):
+        seeds = [student_seed(f"student {number}", self.assignment) for number in range(self.students)]
+        results = run(source_of(self.assignment), seeds=seeds)
+        assert {question: result for question, result in results.items() if result.kind} == {}
+
+    def test_no_part_of_the_tests_passes_when_the_answer_is_off(self):
+        results = run(source_of(self.assignment), canary)
+        assert {question for question, result in results.items() if result.earned or not result.kind} == set()
+
+    def test_every_part_of_the_tests_holds_something_hidden(self):
+        for cell in source_of(self.assignment).cells:
+            question = cell.metadata.get("nbgrader", {})
+            if cell.cell_type == "code" and question.get("grade"):
+                hidden = cell.source[: cell.source.index("### BEGIN HIDDEN TESTS")].count("\n")
+                lines, points = parts_of(cell.source, question.points)
+                last = [name for line, name in lines if line <= hidden + 1][-1]
+                assert {last, *(name for line, name in lines if line > hidden)} == set(points), question.grade_id
 
     def test_untouched_stub_passes_no_test(self, release):
         stub = nbformat.read(release / self.assignment / f"{self.assignment}.ipynb", as_version=4)
@@ -205,7 +240,7 @@ class AssignmentTests:
         for question in auto:
             cell_of(stub, question).source = cell_of(source_of(self.assignment), question).source
         results = run(stub)
-        assert set(results) == set(auto) and all(result.kind for result in results.values())
+        assert set(results) == set(auto) and all(result.kind and not result.earned for result in results.values())
 
     def test_honest_answers_hold_nothing_unusual(self):
         for row in (*self.right, *self.wrong):
@@ -215,7 +250,7 @@ class AssignmentTests:
         results, pack = ran(wrong)
         assert {question for question, result in results.items() if result.kind} == {row.question for row in pack}
         result = results[wrong.question]
-        assert wrong.says in result.says
+        assert wrong.says in result.says and result.earned == wrong.earns
         if wrong.hidden:
             assert result.hidden and result.kind == "AssertionError"
 
@@ -227,36 +262,46 @@ class AssignmentTests:
     @pytest.fixture(scope="class")
     @classmethod
     def graded(table, release, tmp_path_factory):
-        """Grade a few notebooks through nbgrader: scores and submissions as exported, {student: pack}, the output."""
+        """Grade the stub and a mixture through nbgrader: scores, submissions, the wrong answers, the output's folder.
+
+        The model solution is graded before them, and must earn every point.
+        """
         folder, name = tmp_path_factory.mktemp("grading"), table.assignment
         hand_in(folder / "in", "stub", name, nbformat.read(release / name / f"{name}.ipynb", as_version=4))
-        hand_in(folder / "in", "model", name, source_of(name))
-        # The wrong answers that only a hidden test finds are among them.
+        # The wrong answers that only a hidden test finds are among them; other questions are answered right.
         hidden_first = sorted(table.wrong, key=lambda row: not row.hidden)
-        students = {"wrong": packs(hidden_first, size=99 if table.share else 3)[0], "right": packs(table.right)[0]}
-        for student, pack in students.items():
-            hand_in(folder / "in", student, name, answer(name, *pack))
+        wrong = packs(hidden_first, size=99 if table.share else 3)[0]
+        right = [row for row in packs(table.right)[0] if row.question not in [other.question for other in wrong]]
+        hand_in(folder / "in", "mixed", name, answer(name, *wrong, *right))
         scores, submissions = grade(folder / "in", folder / "out")
-        return scores, submissions, students, folder / "out"
+        return scores, submissions, wrong, folder / "out"
 
     def test_nbgrader_gives_the_same_scores(self, graded):
-        scores, submissions, students, _ = graded
+        scores, submissions, wrong, _ = graded
         auto, by_hand = points_of(source_of(self.assignment))
-        to_mark = dict.fromkeys(by_hand)
-        assert scores["model"] == scores["right"] == auto | to_mark
         assert scores["stub"] == dict.fromkeys(auto | by_hand, 0.0)
-        assert scores["wrong"] == auto | to_mark | dict.fromkeys([row.question for row in students["wrong"]], 0.0)
+        assert scores["mixed"] == auto | dict.fromkeys(by_hand) | {row.question: row.earns for row in wrong}
         assert {row["status"] for row in submissions.values()} == {"graded"}
-        assert 0 < float(submissions["model"]["seconds"])
-        assert float(submissions["model"]["megabytes"]) < 1200
+        assert 0 < float(submissions["mixed"]["seconds"])
+        assert float(submissions["mixed"]["megabytes"]) < 1200
+
+    def test_the_marker_gets_a_guide(self, graded, release):
+        name, (*_, folder) = self.assignment, graded
+        guide = "\n".join(cell.source for cell in nbformat.read(folder / "marking_guide.ipynb", as_version=4).cells)
+        handed_out = nbformat.read(release / name / f"{name}.ipynb", as_version=4)
+        said = "\n".join(cell.source for cell in handed_out.cells)
+        for question in points_of(source_of(name))[1]:
+            solution = cell_of(source_of(name), question).source.replace("### BEGIN SOLUTION\n", "").split("\n###")[0]
+            assert solution in guide and solution.split("\n")[0] not in said
+            assert f"`{question}`)" in guide and f"`{question}`)" in said
 
     def test_the_feedback_says_what_is_off_and_marks_hidden_tests(self, graded):
-        _, _, students, folder = graded
+        _, _, wrong, folder = graded
         name = self.assignment
-        notebook = nbformat.read(folder / "autograded" / "wrong" / name / f"{name}.ipynb", as_version=4)
-        page = (folder / "feedback" / "wrong" / name / f"{name}.html").read_text("utf-8")
-        assert any(row.hidden for row in students["wrong"])
-        for row in students["wrong"]:
+        notebook = nbformat.read(folder / "autograded" / "mixed" / name / f"{name}.ipynb", as_version=4)
+        page = (folder / "feedback" / "mixed" / name / f"{name}.html").read_text("utf-8")
+        assert any(row.hidden for row in wrong)
+        for row in wrong:
             cell = cell_of(notebook, row.question)
             (said,) = [output.evalue for output in cell.outputs if output.output_type == "error"]
             assert row.says in said

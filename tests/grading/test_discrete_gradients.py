@@ -69,6 +69,7 @@ def gumbel_draws(logits, u):
         return np.argmax(logits - np.log(-np.log(u)), axis=1)
 """,
             says="log 0 is infinite",
+            earns=9,
         ),
         Answer(
             "eps slips past 1",
@@ -80,6 +81,7 @@ def gumbel_draws(logits, u):
 """,
             says="every u is 1",
             hidden=True,
+            earns=9,
         ),
         Answer(
             "moved inside too far",
@@ -91,6 +93,7 @@ def gumbel_draws(logits, u):
 """,
             says="not told apart",
             hidden=True,
+            earns=9,
         ),
         Answer(
             "the sign of the noise",
@@ -301,6 +304,7 @@ def code_kl(pi):
         return np.sum(pi * np.log(pi.shape[-1] * pi), axis=(1, 2))
 """,
             says="0 log 0 is 0",
+            earns=9,
         ),
         Answer(
             "choices for classes",
@@ -320,6 +324,7 @@ def code_kl(pi):
     return np.sum(pi * np.log(pi.shape[-1] * np.maximum(pi, 0.01)), axis=(1, 2))
 """,
             hidden=True,
+            earns=3,
         ),
         Answer(
             "times the temperature",

@@ -35,6 +35,7 @@ def kl_discrete(p, q):
         return np.sum(p * np.log(p / q))
 """,
             says="with a zero in p",
+            earns=9,
         ),
         Answer(
             "dropped constant",
@@ -123,6 +124,7 @@ def log_evidence(log_joint, step):
         return np.log(step * np.sum(np.exp(log_joint)))
 """,
             says="take the maximum out first",
+            earns=10,
         ),
         Answer(
             "step forgotten",

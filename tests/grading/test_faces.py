@@ -41,6 +41,7 @@ DESIGN = "np.column_stack([z, np.ones(len(z))])"
 @pytest.mark.usefixtures("without_xla")
 class TestFaces(AssignmentTests):
     assignment = "faces"
+    students = 10
     share = slow = True
 
     wrong = [
@@ -82,6 +83,7 @@ def log_density(x, mean, log_var):
     return -0.5 * np.sum(np.log(2 * np.pi) + log_var + (x - mean) ** 2 / np.exp(log_var), axis=-1)
 """,
             says="log_var is not clipped",
+            earns=10,
         ),
         Answer(
             "mean of the logarithms",
@@ -118,6 +120,7 @@ def best_log_var(residuals, low=-5.0, high=5.0):
     return np.log(np.mean(residuals**2, axis=0).clip(np.exp(-5), np.exp(5)))
 """,
             hidden=True,
+            earns=9,
         ),
         Answer(
             "Bernoulli for normal pixels",
@@ -167,6 +170,7 @@ def held_out_r2(z, factor, is_held_out):
             "faces_axes",
             AXES.format(function="corrcoef", answer="table, table.argmax(axis=0)"),
             says="a strong negative correlation counts as a weak one",
+            earns=7,
         ),
         Answer(
             "covariance for correlation",
@@ -179,6 +183,7 @@ def held_out_r2(z, factor, is_held_out):
             "faces_axes",
             AXES.format(function="corrcoef", answer="table.T, np.abs(table).argmax(axis=0)"),
             says="stands on its side",
+            earns=5,
         ),
         Answer(
             "direction not of length 1",

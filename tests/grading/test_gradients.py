@@ -152,6 +152,7 @@ def central_differences(g, theta, h=1e-7):
     return np.array([(g(theta + step) - g(theta)) / h for step in h * np.eye(len(theta))])
 """,
             says="the difference to one side",
+            earns=10,
         ),
         Answer(
             "factor two",

@@ -5,6 +5,7 @@ from answers import Answer, AssignmentTests
 
 class TestImportanceWeighting(AssignmentTests):
     assignment = "importance_weighting"
+    students = 10  # a test of theirs takes a second; a hundred passed once
     share = slow = True
 
     wrong = [
@@ -35,6 +36,7 @@ def importance_bound(log_w):
         return np.log(np.mean(np.exp(log_w), axis=-1))
 """,
             says="exp underflows",
+            earns=10,
         ),
         Answer(
             "the largest of the whole batch",
@@ -46,6 +48,7 @@ def importance_bound(log_w):
         return largest + np.log(np.mean(np.exp(log_w - largest), axis=-1))
 """,
             hidden=True,
+            earns=10,
         ),
         Answer(
             "the largest alone",
@@ -87,6 +90,7 @@ def effective_size(log_w):
         return np.sum(w) ** 2 / np.sum(w**2)
 """,
             hidden=True,
+            earns=9,
         ),
         Answer(
             "entropy",
@@ -108,6 +112,7 @@ def second_moment(mu, log_var):
     return var / np.sqrt(2 * var - 1) * np.exp(mu**2 / (2 * var - 1)) - 1 if 2 * var > 1 else np.inf
 """,
             says="mean square",
+            earns=4,
         ),
         Answer(
             "no mean",
@@ -118,6 +123,7 @@ def second_moment(mu, log_var):
     return var / np.sqrt(2 * var - 1) if 2 * var > 1 else np.inf
 """,
             says="complete the square",
+            earns=4,
         ),
         Answer(
             "NaN where it diverges",
@@ -129,6 +135,7 @@ def second_moment(mu, log_var):
         return var / np.sqrt(2 * var - 1) * np.exp(mu**2 / (2 * var - 1))
 """,
             says="the answer is np.inf",
+            earns=10,
         ),
         Answer(
             "infinite a little too soon",
@@ -141,6 +148,7 @@ def second_moment(mu, log_var):
     return var / np.sqrt(2 * var - 1) * np.exp(mu**2 / (2 * var - 1))
 """,
             hidden=True,
+            earns=10,
         ),
         Answer(
             "missing half",

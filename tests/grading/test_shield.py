@@ -4,11 +4,13 @@ import nbformat
 import numpy as np
 import pytest
 from answers import COURSE, source_of
+from in_process import notebook_shell
+from nbgrader.utils import determine_grade
 
 from vaelib.tools.grader.preprocessors import _without
 from vaelib.tools.grader.remarks import unusual
 from vaelib.tools.grader.reports import Journal
-from vaelib.tools.grader.shield import answers_of, canary, shielded
+from vaelib.tools.grader.shield import Ran, answers_of, canary, judge, new_token, parts_of, shielded
 from vaelib.tools.grader.submissions import Submission
 
 TESTS = """
@@ -129,3 +131,107 @@ def test_the_journal_recalls_what_has_not_changed(tmp_path):
     Journal(tmp_path, sources).record(graded)
     path.write_text('{"cells": []}')
     assert not Journal(tmp_path, sources).recall(made())
+
+
+PARTED = """
+import numpy as np
+assert twice(3) == 6
+# PART arrays: 2 points
+values = twice(np.ones(3))
+assert np.array_equal(values, 2 * np.ones(3))
+# PART far: 3 points
+assert twice(1e300) == 2e300
+### BEGIN HIDDEN TESTS
+# PART first
+assert twice(-1) == -2
+# PART arrays
+values = twice(np.arange(3))
+assert np.array_equal(values, [0, 2, 4])
+# PART far
+assert twice(-np.inf) == -np.inf
+### END HIDDEN TESTS
+"""
+QUESTION, POINTS = "twice", 10
+
+
+def judged(answer, tests=PARTED):
+    """The outputs of tests with parts, as nbgrader sees them, and whether they were tampered with."""
+    rans = []
+    with notebook_shell() as run_cell:
+        run_cell("import numpy as np\n" + answer)
+        for make in (shielded, canary):
+            token = new_token()
+            ran = run_cell(make(tests, ["twice"], token))
+            outputs = [nbformat.v4.new_output("stream", name="stdout", text=ran.printed)] if ran.printed else []
+            if ran.error is not None:
+                says = str(ran.error)
+                outputs.append(nbformat.v4.new_output("error", ename=type(ran.error).__name__, evalue=says))
+            rans.append(Ran(tests, token, outputs))
+    return judge(QUESTION, POINTS, *rans)
+
+
+@pytest.mark.parametrize(
+    "body, earned",
+    [
+        ("return 2 * x", 10),
+        ("return 3 * x", 0),
+        ("return x + np.sign(x) * min(abs(x), 1e9)", 5),  # no array, and nothing far
+        ("return float(2 * x)", 8),  # an array of three is no number
+        ("return 2 * x if np.ndim(x) or abs(x) < 9 else 7", 7),
+        ("raise ValueError", 0),
+        ("return None", 0),
+    ],
+)
+def test_a_part_that_fails_costs_its_own_points(body, earned):
+    outputs, caught = judged(f"def twice(x):\n    {body}")
+    cell = nbformat.v4.new_code_cell("", metadata={"nbgrader": {"grade": True, "points": POINTS}})
+    cell.outputs = outputs
+    assert determine_grade(cell) == (earned, POINTS) and not caught
+    assert any(output.output_type == "error" for output in outputs) == (earned < POINTS)
+    assert not any("passed" in output.get("text", "") for output in outputs)
+
+
+def test_an_earlier_answer_does_not_pass_for_a_later_one():
+    # The second array is never returned: the first would do for a check that compared no more than shapes.
+    tests = PARTED.replace("np.array_equal(values, [0, 2, 4])", "np.shape(values) == (3,)")
+    outputs, _ = judged("def twice(x):\n    assert not np.array_equal(x, [0, 1, 2])\n    return 2 * x", tests)
+    assert outputs[0].data["text/plain"] == "8"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        # A value shown by the answer, and the line of another test.
+        "from IPython.display import display\ndef twice(x):\n    print('passed: first,arrays,far')\n    return 7",
+        "def twice(x):\n    print('passed 00: first,arrays,far')\n    return 7",
+    ],
+)
+def test_no_answer_can_say_that_it_passed(answer):
+    outputs, _ = judged(answer)
+    assert not any(output.output_type == "execute_result" for output in outputs)
+
+
+def test_a_number_that_an_answer_shows_is_no_mark():
+    shown = nbformat.v4.new_output("execute_result", {"text/plain": "10"})
+    error = nbformat.v4.new_output("error", ename="AssertionError", evalue="")
+    outputs, _ = judge(QUESTION, POINTS, Ran(PARTED, "a", [shown, error]), Ran(PARTED, "b", [error]))
+    assert outputs == [error]
+
+
+def test_a_part_that_passes_whatever_is_answered_costs_the_question():
+    outputs, caught = judged("def twice(x):\n    return 2 * x", PARTED.replace("twice(1e300) == 2e300", "True").replace(
+        "twice(-np.inf) == -np.inf", "True"))  # fmt: skip
+    assert caught and outputs[-1].ename == "Tampered"
+
+
+@pytest.mark.parametrize(
+    "tests, says",
+    [
+        ("# PART far\nassert True", "says its points where it begins"),
+        ("# PART far: 2 points\n# PART far: 2 points", "there alone"),
+        ("# PART far: 10 points", "leave some"),
+    ],
+)
+def test_parts_that_do_not_add_up_are_refused(tests, says):
+    with pytest.raises(ValueError, match=says):
+        parts_of(tests, POINTS)

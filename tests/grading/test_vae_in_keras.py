@@ -57,6 +57,7 @@ def importance_sampled(log_px_given_z, log_pz, log_qz):
 @pytest.mark.usefixtures("without_xla")
 class TestVaeInKeras(AssignmentTests):
     assignment = "vae_in_keras"
+    students = 10
     share = slow = True
 
     wrong = [
@@ -65,6 +66,7 @@ class TestVaeInKeras(AssignmentTests):
             "vae_reparameterise",
             LAYER.format(keep=GENERATOR, draw=DRAW, z="mu + ops.exp(log_var) * eps"),
             says="σ² stands where σ should be",
+            earns=3,
         ),
         Answer(
             "eps not used",
@@ -77,6 +79,7 @@ class TestVaeInKeras(AssignmentTests):
             "vae_reparameterise",
             LAYER.format(keep="self.seed = seed or 0", draw="keras.random.normal(ops.shape(mu), seed=self.seed)", z=Z),
             says="two calls give the same noise",
+            earns=10,
         ),
         Answer(
             "noise of NumPy, frozen into the graph",
@@ -88,6 +91,7 @@ class TestVaeInKeras(AssignmentTests):
             ),
             says="compiled, each call draws the same noise",
             hidden=True,
+            earns=10,
         ),
         Answer(
             "sigma for sigma squared",
@@ -218,6 +222,7 @@ def log_likelihood(x, logits):
             "vae_log_evidence",
             WEIGHTS.format(estimate="np.log(np.mean(np.exp(log_w), axis=0) + 0.0)"),
             says="take the largest term out first",
+            earns=8,
         ),
         Answer(
             "values of the visible test typed in",

@@ -15,7 +15,7 @@ import nbformat
 from vaelib.tools.grader import preprocessors  # noqa: F401 (imported once, before the processes)
 from vaelib.tools.grader.mending import mend
 from vaelib.tools.grader.release import CONFIG, open_course
-from vaelib.tools.grader.shield import answers_of
+from vaelib.tools.grader.shield import answers_of, student_seed
 from vaelib.tools.grader.submissions import Submission
 from vaelib.tools.jobs import Forked, run_jobs
 from vaelib.tools.processes import interrupt_when_orphaned, limit_files, limit_memory
@@ -130,8 +130,10 @@ def _autograde(job: Job, limits: Limits) -> None:
     sys.stdout = sys.stderr = open(log, "w", closefd=False)
     limit_memory(limits.num_bytes)
     limit_files(LONGEST_FILE)
-    options = {"Execute": {"protected": limits.protected, "asked": job.asked}}
-    result = open_course(job.folder, options).autograde(job.submission.assignment, job.submission.student)
+    student, assignment = job.submission.student, job.submission.assignment
+    seed = student_seed(student, assignment)
+    options = {"Execute": {"protected": limits.protected, "asked": job.asked, "seed": seed}}
+    result = open_course(job.folder, options).autograde(assignment, student)
     result["success"] = result["success"] and job.autograded.exists()
     (job.folder / "outcome.json").write_text(json.dumps(result))
 

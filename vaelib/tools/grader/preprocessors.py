@@ -10,10 +10,10 @@ from nbconvert.filters import strip_ansi
 from nbgrader.preprocessors import ClearHiddenTests, NbGraderPreprocessor
 from nbgrader.preprocessors import Execute as NbGraderExecute
 from nbgrader.utils import is_grade
-from traitlets import Bool
+from traitlets import Bool, Int
 from traitlets import Dict as TraitDict
 
-from vaelib.tools.grader.shield import CODE, canary, shielded, tampered
+from vaelib.tools.grader.shield import CODE, Ran, canary, judge, new_token, shielded
 from vaelib.tools.grader.wall import WalledKernel, require_wall
 from vaelib.tools.kernels import KERNEL_START, KernelProcess, WatchedKernel, watched_kernel
 
@@ -34,6 +34,10 @@ class Execute(NbGraderExecute):
     )
     asked = TraitDict({}, help="The names that each question asks for: from `shield.answers_of`.").tag(config=True)
 
+    seed = Int(0, help="The student's own, for the inputs of hidden tests: from `shield.student_seed`.").tag(
+        config=True
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._process = KernelProcess()
         super().__init__(*args, **{"startup_timeout": KERNEL_START, **kwargs})
@@ -47,17 +51,21 @@ class Execute(NbGraderExecute):
         if self.protected:
             require_wall()
         started = time.monotonic()
-        cells, tests, canaries = nb.cells, {}, {}
+        cells, pairs = nb.cells, {}
         nb.cells = []
         for cell in cells:
             names = self.asked.get(cell.metadata.get("nbgrader", {}).get("grade_id"))
             if cell.cell_type != "code" or not is_grade(cell) or names is None:
                 nb.cells.append(cell)
                 continue
-            test, check = (nbformat.v4.new_code_cell(make(cell.source, names)) for make in (shielded, canary))
-            tests[cell.metadata.nbgrader.grade_id], canaries[cell.metadata.nbgrader.grade_id] = test, check
+            tokens = [new_token(), new_token()]
+            pair = [
+                nbformat.v4.new_code_cell(make(cell.source, names, token, self.seed))
+                for make, token in zip((shielded, canary), tokens, strict=True)
+            ]
+            pairs[cell.metadata.nbgrader.grade_id] = pair, tokens
             # Whoever counts the runs cannot know which is which.
-            nb.cells += secrets.SystemRandom().sample([test, check], 2)
+            nb.cells += secrets.SystemRandom().sample(pair, 2)
         try:
             nb, resources = super().preprocess(nb, resources, km)
         finally:
@@ -65,12 +73,13 @@ class Execute(NbGraderExecute):
         caught = []
         for cell in cells:
             question = cell.metadata.get("nbgrader", {}).get("grade_id")
-            if question not in tests:
+            if question not in pairs:
                 continue
-            cell.outputs, cell.execution_count = tests[question].outputs, tests[question].execution_count
-            if not any(output.output_type == "error" for output in (*cell.outputs, *canaries[question].outputs)):
-                cell.outputs.append(tampered(question))
-                caught.append(question)
+            pair, tokens = pairs[question]
+            ran = (Ran(cell.source, token, each.outputs) for each, token in zip(pair, tokens, strict=True))
+            cell.outputs, tampered = judge(question, cell.metadata.nbgrader.points, *ran)
+            cell.execution_count = pair[0].execution_count
+            caught += [question] if tampered else []
         seconds, megabytes = time.monotonic() - started, self._process.peak / 1e6
         nb.metadata["grading"] = {"seconds": round(seconds, 1), "megabytes": round(megabytes), "tampered": caught}
         return nb, resources
