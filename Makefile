@@ -99,13 +99,13 @@ release: $(READY) ## Write the students' repository, without solutions, to REPO=
 
 # The gradebook keeps the marks given by hand: a teacher's GRADES lies where `make clean` does not reach.
 GRADES ?= build/assignments/grades
-grade: $(READY) ## Grade SUBMITTED=folder, one sub-folder per student; the scores go to GRADES=folder
+grade: $(READY) ## Grade SUBMITTED=folder, one sub-folder per student; scores go to GRADES=folder (ARGS="--roster FILE --term FILE")
 	@$(if $(SUBMITTED),,$(error name what the students handed in: make grade SUBMITTED=folder))
 	$(RUN) -m vaelib.tools.grader grade "$(SUBMITTED)" --output "$(GRADES)" $(ARGS)
 
 lock: build/uv/bin/uv ## Write requirements.txt from pyproject.toml (ARGS="--upgrade" for the newest versions)
 	build/uv/bin/uv pip compile pyproject.toml --output-file requirements.txt --quiet \
-		--universal --python-version 3.11 --extra cpu --extra course --extra classroom --extra site --extra test \
+		--universal --python-version 3.11 --extra cpu --extra course --extra classroom --extra cluster --extra site --extra test \
 		--no-annotate --custom-compile-command 'make lock' $(ARGS)
 
 clean: ## Remove build/ and the caches (the environment stays: rm -rf .venv for that)

@@ -3,11 +3,12 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaelib.tools.grader import GraderError
+from vaelib.tools.grader.administration import GRADES, add_commands
 from vaelib.tools.grader.place import refuse_in_students_repository
 
 if TYPE_CHECKING:  # nbgrader: only where something is built or graded
@@ -16,10 +17,11 @@ if TYPE_CHECKING:  # nbgrader: only where something is built or graded
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0, or 1 when nothing could be built or graded."""
-    options = _parser().parse_args(argv)
+    options = parser().parse_args(argv)
     try:
         refuse_in_students_repository(options.course)
-        return {"release": _release, "repository": _repository, "grade": _grade}[options.command](options)
+        run: Callable[[argparse.Namespace], int] = options.run
+        return run(options)
     except GraderError as error:
         print(error, file=sys.stderr)
         return 1
@@ -27,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
     parser = argparse.ArgumentParser(
         prog="python -m vaelib.tools.grader",
         description="Set and grade the assignments.",
@@ -66,8 +69,16 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     grade.add_argument("submitted", type=Path, metavar="SUBMITTED", help="a folder with one folder per student")
     grade.add_argument(
-        "--output", type=Path, default=Path("build/assignments/grades"), metavar="DIR",
+        "--output", type=Path, default=GRADES, metavar="DIR",
         help="for the gradebook, scores.csv, submissions.csv and feedback/; default: %(default)s",
+    )  # fmt: skip
+    grade.add_argument(
+        "--roster", type=Path, metavar="FILE",
+        help="CSV file with everybody who takes the course; kept beside the gradebook for the next time",
+    )  # fmt: skip
+    grade.add_argument(
+        "--term", type=Path, metavar="FILE",
+        help="TOML file with due dates and what being late costs; kept beside the gradebook for the next time",
     )  # fmt: skip
     grade.add_argument(
         "--seconds", type=float, default=600, metavar="N", help="that one submission may take; default: %(default)s"
@@ -91,6 +102,9 @@ def _parser() -> argparse.ArgumentParser:
         "--unprotected", action="store_true",
         help="run students' code without a wall: it may read, write and send all that you may",
     )  # fmt: skip
+    add_commands(commands, common)
+    for command, run in {release: _release, repository: _repository, grade: _grade}.items():
+        command.set_defaults(run=run)
     return parser
 
 
@@ -124,10 +138,16 @@ def _repository(options: argparse.Namespace) -> int:
 def _grade(options: argparse.Namespace) -> int:
     from vaelib.tools.grader.autograding import Limits
     from vaelib.tools.grader.grading import grade
+    from vaelib.tools.grader.release import assignment_names
+    from vaelib.tools.grader.terms import read_term
 
     limits = Limits(options.seconds, options.gigabytes * 1e9, options.jobs, not options.unprotected)
+    if options.term and read_term(options.term, assignment_names(options.course)).assumed:
+        print(f'The times in {options.term} are taken as UTC: a line time_zone = "Europe/Berlin" names another zone.')
     print("First the model solutions, then the students:", flush=True)
-    submissions = grade(options.course, options.submitted, options.output, limits, _show, options.again)
+    submissions = grade(
+        options.course, options.submitted, options.output, limits, _show, options.again, options.roster, options.term
+    )
     troubled = [submission for submission in submissions if submission.status != "graded"]
     for submission in troubled:
         if submission.status == "missing":
@@ -140,7 +160,7 @@ def _grade(options: argparse.Namespace) -> int:
 
 def _show(submission: "Submission") -> None:
     mark = "✓" if submission.status == "graded" and not submission.remarks else "!"
-    said = [submission.status, *submission.remarks]
+    said = [submission.status, *submission.remarks, *submission.notes]
     print(f"{mark} {submission.student}   {submission.assignment}   {'; '.join(said)}", flush=True)
 
 

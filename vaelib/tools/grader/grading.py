@@ -11,10 +11,17 @@ from nbgrader.apps import NbGraderAPI
 
 from vaelib.tools.grader import GraderError, scores
 from vaelib.tools.grader.autograding import MODEL, Job, Limits, autograde, last_words, prepare
+from vaelib.tools.grader.guide import write_guide
+from vaelib.tools.grader.lateness import enter_term, settle
+from vaelib.tools.grader.names import TABLE, Names
 from vaelib.tools.grader.release import assignment_names, build_release, source_notebook
 from vaelib.tools.grader.remarks import failed_tests, look_at, unusual
 from vaelib.tools.grader.reports import Journal, Report, Sources
+from vaelib.tools.grader.roster import FILE as ROSTER
+from vaelib.tools.grader.roster import Roster, read_roster
 from vaelib.tools.grader.submissions import Submission, find_submissions, printable
+from vaelib.tools.grader.terms import FILE as TERM
+from vaelib.tools.grader.terms import read_term, require_known
 from vaelib.tools.grader.wall import require_wall
 from vaelib.tools.grader.workplace import workplace
 
@@ -26,6 +33,8 @@ def grade(
     limits: Limits | None = None,
     on_graded: Callable[[Submission], object] = lambda submission: None,
     again: bool = False,
+    roster: str | os.PathLike | None = None,
+    term: str | os.PathLike | None = None,
 ) -> list[Submission]:
     """Grade everything that students handed in, or what is left where an earlier run was broken off.
 
@@ -36,19 +45,27 @@ def grade(
         limits: Limits of one submission.
         on_graded: called with each Submission once its scores are in the gradebook.
         again: grade those once more that were graded and have not changed since.
+        roster: file with everybody who takes the course (see `read_roster`); by default the one that was given last.
+        term: file with due dates and the cost of being late (see `read_term`); by default the one that was given last.
 
     Returns:
         List of Submission, one per student and assignment.
 
     Raises:
-        GraderError: nothing to grade, no wall, or a model solution does not earn full marks here; nobody gets a score
-            then.
+        GraderError: nothing to grade, a file that cannot be read, no wall, or a model solution does not earn full marks
+            here; nobody gets a score then.
     """
     limits = limits or Limits()
     if limits.protected:
         require_wall()
     root = Path(root).resolve()
-    sources, submissions = _handed_in(course, Path(submitted))
+    roster, term = _given(root / ROSTER, roster), _given(root / TERM, term)
+    people = read_roster(roster) if roster else None
+    dates = read_term(term, assignment_names(course)) if term else None
+    called = Names(root / TABLE)
+    sources, submissions = _handed_in(course, Path(submitted), called, people)
+    if dates:
+        require_known(dates, called.students())
     names = [name for name in sources if any(name == submission.assignment for submission in submissions)]
     if not names:
         raise GraderError(f"No notebook of {', '.join(sources)} was found in {submitted}.")
@@ -56,20 +73,43 @@ def grade(
         clean = check_environment(course, work, sources, names, limits)
         again |= not (root / "gradebook.db").exists()
         api = build_release(course, root, names)
-        report = Report(root, api.coursedir.db_url, sources, submissions)
+        write_guide(root, {name: sources[name] for name in names})
+        local = {"local": dates.local} if dates else {}
+        report = Report(root, api.coursedir.db_url, sources, submissions, **local)
+        students = {one.student: one.person for one in submissions}
+        scores.enter_people(report.gradebook, {student: person for student, person in students.items() if person})
+        if dates:
+            enter_term(report.gradebook, dates)
+        for path, kept in ((roster, root / ROSTER), (term, root / TERM)):
+            if path and path.resolve() != kept:
+                shutil.copyfile(path, kept)
+        called.write()
         journal = Journal(root, sources, fresh=again)
-        waiting = [one for one in submissions if one.assignment and one.path and not journal.recall(one)]
+        handed_in = [one for one in submissions if one.assignment and one.path]
+        waiting = [one for one in handed_in if not journal.recall(one)]
         report.waiting = set(waiting)
         for one in waiting:
             shutil.rmtree(root / "feedback" / one.student / one.assignment, ignore_errors=True)  # of an earlier version
 
+        def settle_and_show(one: Submission) -> None:
+            settle(report.gradebook, dates, one.student, one.assignment, one.handed_in)
+            if dates and one.assignment in dates.due and one.handed_in is None:
+                one.notes.append("it came without a time, so it is not late")
+            shown = scores.shown(report.gradebook, one.student, one.assignment)
+            if one in report.waiting or shown != one.shown:
+                one.shown = shown
+                _write_feedback(api, one)
+                journal.record(one)
+
         def finish(one: Submission) -> None:
-            _write_feedback(api, one)
-            journal.record(one)
+            settle_and_show(one)
             report.waiting.remove(one)
             report.write_now_and_then()
             on_graded(one)
 
+        for one in handed_in:  # marked by hand since, or the dates have changed
+            if one not in report.waiting:
+                settle_and_show(one)
         for job, reason in autograde(_prepared(waiting, clean, work, report.gradebook, finish), limits):
             with _charged(job.submission, report.gradebook):
                 _enter(job, reason, root, report.gradebook)
@@ -142,12 +182,19 @@ def check_environment(
     return root
 
 
-def _handed_in(course: str | os.PathLike, submitted: Path) -> tuple[dict[str, nbformat.NotebookNode], list[Submission]]:
+def _given(kept: Path, path: str | os.PathLike | None) -> Path | None:
+    """A file that was given, or else the copy that an earlier run kept."""
+    return Path(path) if path else kept if kept.exists() else None
+
+
+def _handed_in(
+    course: str | os.PathLike, submitted: Path, names: Names, roster: Roster | None
+) -> tuple[dict[str, nbformat.NotebookNode], list[Submission]]:
     """The sources of all assignments, and what the students handed in."""
     if not submitted.is_dir():
         raise GraderError(f"No folder {submitted}: SUBMITTED must name a folder that holds one folder per student.")
     sources = {name: source_notebook(course, name) for name in assignment_names(course)}
-    submissions = find_submissions(submitted, sources)
+    submissions = find_submissions(submitted, sources, names, roster)
     if not submissions:
         raise GraderError(f"{submitted} holds no folder of a student: expected {submitted}/STUDENT/NAME.ipynb.")
     return sources, submissions

@@ -1,9 +1,10 @@
 """What grading leaves for the teacher: two tables, written as it goes, and a journal from which a new run goes on."""
 
+import datetime
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,9 +26,18 @@ class Report:
         gradebook: its address.
         sources: in the order of the questions.
         submissions: one line each.
+        local: how a time of the gradebook, in UTC, is written.
     """
 
-    def __init__(self, root: Path, gradebook: str, sources: Sources, submissions: Sequence[Submission]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        gradebook: str,
+        sources: Sources,
+        submissions: Sequence[Submission],
+        local: Callable[[datetime.datetime], str] = lambda time: f"{time.isoformat(' ', 'seconds')}+00:00",
+    ) -> None:
+        self._local = local
         self._root, self.gradebook, self._sources, self._submissions = root, gradebook, sources, submissions
         self._next = time.monotonic()
         self.waiting: set[Submission] = set()  # those whose turn has not come
@@ -43,15 +53,18 @@ class Report:
         """Write both."""
         rows = scores.read_scores(self.gradebook, self._sources)
         write_csv(self._root / "scores.csv", scores.QUESTION_COLUMNS, [list(row.values()) for row in rows])
-        totals = scores.totals(rows)
-        lines = [
-            [
-                one.student, one.assignment, "waiting" if one in self.waiting else one.status,
-                *totals.get((one.student, one.assignment), (0, 0, 0)),
-                *(one.cost.get(name, "") for name in ("seconds", "megabytes")), "; ".join(one.remarks),
-            ]
-            for one in self._submissions
-        ]  # fmt: skip
+        totals, lateness = scores.totals(rows), scores.read_lateness(self.gradebook)
+        lines = []
+        for one in self._submissions:
+            score, most, to_mark = totals.get((one.student, one.assignment), (0, 0, 0))
+            late = lateness.get((one.student, one.assignment), scores.Lateness(None, 0, 0))
+            lines.append([
+                one.student, f"{one.person.first_name} {one.person.last_name}".strip() if one.person else "",
+                one.assignment, "waiting" if one in self.waiting else one.status, score, most, to_mark,
+                self._local(late.submitted) if late.submitted else "", round(late.seconds / 86400, 2),
+                late.penalty, score - late.penalty, *(one.cost.get(name, "") for name in ("seconds", "megabytes")),
+                "; ".join([*one.remarks, *one.notes]),
+            ])  # fmt: skip
         write_csv(self._root / "submissions.csv", scores.SUBMISSION_COLUMNS, lines)
 
 
@@ -84,13 +97,14 @@ class Journal:
         if entry is None or entry["digest"] != self._digest(one):
             return False
         one.status, one.remarks, one.cost = entry["status"], entry["remarks"], entry["cost"]
+        one.shown = entry.get("shown", "")
         return True
 
     def record(self, one: Submission) -> None:
         """Add a submission that has been graded."""
         entry = {
             "student": one.student, "assignment": one.assignment, "digest": self._digest(one),
-            "status": one.status, "remarks": one.remarks, "cost": one.cost,
+            "status": one.status, "remarks": one.remarks, "cost": one.cost, "shown": one.shown,
         }  # fmt: skip
         with open(self._path, "a", encoding="utf-8") as file:
             file.write(json.dumps(entry, ensure_ascii=False) + "\n")

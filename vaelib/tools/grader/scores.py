@@ -1,13 +1,17 @@
 """The gradebook: enter what one submission earned, and read everything."""
 
+import datetime
+import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import nbformat
 from nbgrader.api import Gradebook
 from nbgrader.utils import is_grade
 from sqlalchemy.exc import SAWarning
+
+from vaelib.tools.grader.roster import Person
 
 # nbgrader's own way to enter a submission makes SQLAlchemy warn, to no effect.
 warnings.filterwarnings("ignore", category=SAWarning, module="nbgrader")
@@ -15,11 +19,16 @@ warnings.filterwarnings("ignore", category=SAWarning, module="nbgrader")
 QUESTION_COLUMNS = ["student", "assignment", "question", "score", "max_score", "graded"]
 SUBMISSION_COLUMNS = [
     "student",
+    "name",
     "assignment",
     "status",
     "score",
     "max_score",
     "to_mark",
+    "submitted",
+    "days_late",
+    "penalty",
+    "final",
     "seconds",
     "megabytes",
     "remarks",
@@ -78,6 +87,55 @@ def read_scores(gradebook_url: str, order: Mapping[str, nbformat.NotebookNode]) 
                     values = [submission.student_id, assignment.name, grade.name, score, grade.max_score, graded]
                     rows.append(dict(zip(QUESTION_COLUMNS, values, strict=True)))
     return rows
+
+
+class Lateness(NamedTuple):
+    """When a submission came (UTC), how many seconds late, and the points that costs."""
+
+    submitted: datetime.datetime | None
+    seconds: float
+    penalty: float
+
+
+def read_lateness(gradebook_url: str) -> dict[tuple[str, str], Lateness]:
+    """Return what the gradebook says of the time of every submission, by (student, assignment)."""
+    with Gradebook(gradebook_url) as gradebook:
+        return {
+            (one.student_id, assignment.name): Lateness(
+                one.timestamp, one.total_seconds_late, one.late_submission_penalty or 0.0
+            )
+            for assignment in gradebook.assignments
+            for one in assignment.submissions
+        }
+
+
+def shown(gradebook_url: str, student: str, assignment: str) -> str:
+    """Return a digest of what a feedback page takes from the gradebook: points, comments and the late penalty."""
+    with Gradebook(gradebook_url) as gradebook:
+        submission = gradebook.find_submission(assignment, student)
+        marks = [
+            (
+                notebook.name, notebook.late_submission_penalty,
+                sorted((grade.name, grade.score, grade.max_score) for grade in notebook.grades),
+                sorted((comment.name, comment.comment or "") for comment in notebook.comments),
+            )
+            for notebook in submission.notebooks
+        ]  # fmt: skip
+    return hashlib.sha256(repr(marks).encode("utf-8", "replace")).hexdigest()
+
+
+def enter_people(gradebook_url: str, people: Mapping[str, Person]) -> None:
+    """Enter everybody on the roster, with names and addresses: who handed in nothing is then in nbgrader's lists too.
+
+    Args:
+        gradebook_url: its address.
+        people: dictionary from a student to the line of the roster.
+    """
+    with Gradebook(gradebook_url) as gradebook:
+        for student, person in people.items():
+            gradebook.update_or_create_student(
+                student, **{k: v or None for k, v in person._asdict().items() if k != "id"}
+            )
 
 
 def totals(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], tuple[float, float, int]]:

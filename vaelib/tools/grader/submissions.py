@@ -1,20 +1,29 @@
 """What the students handed in: which file is which assignment."""
 
+import datetime
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
 
+from vaelib.tools.grader.lateness import FILE as TIMESTAMP
+from vaelib.tools.grader.lateness import read_timestamp
+from vaelib.tools.grader.names import Names
+from vaelib.tools.grader.roster import Person, Roster
+
 LARGEST = 50 * 10**6  # bytes of a notebook
+COMPANIONS = (TIMESTAMP, "submission_secret.txt")  # that nbgrader itself puts beside a submission
 NEW_CELLS = {"code": nbformat.v4.new_code_cell, "markdown": nbformat.v4.new_markdown_cell}
 
 
 @dataclass(eq=False)
 class Submission:
-    """One student's notebook for one assignment, or the place where it should be."""
+    """One student's notebook for one assignment, or the place where it should be.
+
+    `remarks` are about the notebook and are kept with its grade; `notes` are about this run.
+    """
 
     student: str
     assignment: str
@@ -23,47 +32,87 @@ class Submission:
     status: str = "graded"
     remarks: list[str] = field(default_factory=list)
     cost: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    handed_in: datetime.datetime | None = None  # in UTC
+    person: Person | None = None  # on the roster
+    shown: str = ""  # what its feedback page was written from
 
 
-def find_submissions(folder: str | os.PathLike, sources: Mapping[str, nbformat.NotebookNode]) -> list[Submission]:
+def find_submissions(
+    folder: str | os.PathLike,
+    sources: Mapping[str, nbformat.NotebookNode],
+    names: Names | None = None,
+    roster: Roster | None = None,
+) -> list[Submission]:
     """Look through a folder that holds one folder per student, with notebooks at any depth in it.
 
     Args:
         folder: FOLDER/STUDENT/….ipynb; nbgrader's FOLDER/STUDENT/ASSIGNMENT/….ipynb is a case of it.
         sources: dictionary from the name of an assignment to its source notebook.
+        names: what the folders became so far; it learns the new ones.
+        roster: who takes the course: they are all in the list, whether they handed in anything or not.
 
     Returns:
         List of Submission, for every student one per assignment that anybody handed in.
     """
-    folders = sorted(path for path in Path(folder).iterdir() if path.is_dir() and not path.name.startswith("."))
+    paths = sorted(path for path in Path(folder).iterdir() if path.is_dir() and not path.name.startswith("."))
+    folders, people = _students(paths, names or Names(), roster)
     found = []
-    for student, path in zip(_ids(folders), folders, strict=True):
-        found += _of_one_student(student, path, sources)
+    for student, theirs in folders.items():
+        found += _of_one_student(student, theirs, sources)
     handed_in = {submission.assignment for submission in found if submission.path}
     complete = []
-    for student in dict.fromkeys(submission.student for submission in found):
-        theirs = [submission for submission in found if submission.student == student]
-        named = {submission.assignment for submission in theirs}
-        complete += [submission for submission in theirs if submission.path]
-        remarks = [remark for submission in theirs if not submission.path for remark in submission.remarks]
+    for student in folders:
+        of_student = [submission for submission in found if submission.student == student]
+        named = {submission.assignment for submission in of_student}
+        complete += [submission for submission in of_student if submission.path]
+        remarks = [remark for submission in of_student if not submission.path for remark in submission.remarks]
         for assignment in sorted(handed_in - named) or ([] if named - {""} else [""]):
             complete.append(Submission(student, assignment, status="missing", remarks=remarks))
+    for submission in complete:
+        submission.person = people.get(submission.student)
+        if roster and submission.person is None:
+            submission.notes.append("not on the roster")
     return complete
 
 
-def _ids(folders: Sequence[Path]) -> list[str]:
-    """A student is named by the folder; letters that nbgrader cannot have in a name become an underscore."""
-    ids: list[str] = []
-    for folder in folders:
-        name = re.sub(r"[^\w.@ -]", "_", folder.name).strip()
-        ids.append(name if name not in ids else f"{name}_{len(ids)}")
-    return ids
+def _students(
+    paths: Sequence[Path], names: Names, roster: Roster | None
+) -> tuple[dict[str, list[Path]], dict[str, Person]]:
+    """From a student to the folders, none for who handed in nothing, and from a student to the line of the roster."""
+    everybody = roster.people if roster else []
+    ids = names.add(person.id for person in everybody)
+    owners = {path.name: roster.find(path.name) if roster else None for path in paths}
+    called = {}
+    for name, person in owners.items():
+        # What a folder became before there was a roster it stays: marks are kept under that name.
+        if student := names.known(name) or (ids[person.id] if person else None):
+            called[name] = student
+    called |= names.add(name for name in owners if name not in called)
+    people = {called[name]: person for name, person in owners.items() if person}
+    came = set(people.values())
+    people |= {ids[person.id]: person for person in everybody if person not in came}
+    folders: dict[str, list[Path]] = {}
+    for path in paths:
+        folders.setdefault(called[path.name], []).append(path)
+    for student in people:
+        folders.setdefault(student, [])
+    return folders, people
 
 
-def _of_one_student(student: str, folder: Path, sources: Mapping[str, nbformat.NotebookNode]) -> list[Submission]:
+def _of_one_student(
+    student: str, folders: Sequence[Path], sources: Mapping[str, nbformat.NotebookNode]
+) -> list[Submission]:
+    if not folders:
+        return [Submission(student, "", status="missing", remarks=["handed in nothing"])]
     submissions: dict[str, Submission] = {}
     others: list[str] = []
-    paths = [path for path in folder.rglob("*") if not path.is_dir() and not _is_hidden(path.relative_to(folder))]
+    paths = {
+        path: folder
+        for folder in folders
+        for path in folder.rglob("*")
+        if not path.is_dir() and not _is_hidden(path.relative_to(folder)) and path.name not in COMPANIONS
+    }
     # The right name counts most, then the newest file.
     for path in sorted(paths, key=lambda path: (path.stem in sources, path.lstat().st_mtime), reverse=True):
         if path.suffix != ".ipynb" and path.stem not in sources:
@@ -76,6 +125,10 @@ def _of_one_student(student: str, folder: Path, sources: Mapping[str, nbformat.N
         else:
             submissions[submission.assignment] = submission
             submission.remarks += earlier.remarks if earlier else []
+    for submission in submissions.values():
+        if submission.path:
+            submission.handed_in, doubt = read_timestamp(submission.path, paths[submission.path])
+            submission.notes += [doubt] if doubt else []
     unknown = submissions.pop("", None)
     if unknown and unknown.path:
         others.append(f"{printable(unknown.path.name)} ({'; '.join(unknown.remarks)})")

@@ -62,7 +62,8 @@ def _run(chosen: list[Notebook], options: argparse.Namespace) -> int:
         if len(having) < len(chosen):
             print(f"{name} goes to {', '.join(having)}; the other chosen notebooks do not have it.")
     jobs, training = options.jobs or default_jobs(), options.jobs or default_jobs(each=2)
-    return run_notebooks(chosen, assigned, output, timeout=options.timeout, jobs=jobs, training_jobs=training)
+    how = {"timeout": options.timeout, "jobs": jobs, "training_jobs": training, "scheduler": options.scheduler}
+    return run_notebooks(chosen, assigned, output, **how)
 
 
 def _list(chosen: list[Notebook], options: argparse.Namespace) -> int:
@@ -99,7 +100,8 @@ def _sweep(chosen: list[Notebook], options: argparse.Namespace) -> int:
     output = _output(options.output or Path("build/sweeps") / chosen[0].name, options)
     grid = parse_grid(options.parameters, options.seeds)
     check_kinds(chosen, grid)
-    return sweep(chosen[0], grid, output, jobs=options.jobs, timeout=options.timeout)
+    how = {"jobs": options.jobs, "timeout": options.timeout, "scheduler": options.scheduler}
+    return sweep(chosen[0], grid, output, **how)
 
 
 def _output(folder: Path, options: argparse.Namespace) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from vaelib.tools.jobs import Ended, run_jobs
+from vaelib.tools.jobs import run_jobs
 from vaelib.tools.processes import on_signals
 from vaelib.tools.runner.sweep_runs import Run
 from vaelib.tools.runner.sweep_worker import start, take_log
@@ -48,15 +48,20 @@ def run_all(runs: Sequence[Run], jobs: int, timeout: float | None) -> Generator[
         started = run_jobs(functools.partial(start, timeout=timeout), runs, num_workers=jobs, grace=GRACE)
         with contextlib.closing(started):
             for ended in started:
-                yield ended.job, _outcome(ended)
+                yield ended.job, outcome(ended.job, f"the run's process ended with status {ended.status}")
 
 
-def _outcome(ended: Ended) -> dict[str, Any]:
-    """The result of a run whose process has ended; one that left none, because it crashed, has failed."""
-    run, said = ended.job, take_log(ended.job)
+def outcome(run: Run, otherwise: str) -> dict[str, Any]:
+    """Return the result of a run that has ended; one that left none, because it crashed, has failed.
+
+    Args:
+        run: what has ended.
+        otherwise: what to say where it left no result.
+    """
+    said = take_log(run)
     result = run.result()
     if result is None:
-        message = f"the run's process ended with status {ended.status}. {said.strip()[-300:]}".strip()
+        message = f"{otherwise}. {said.strip()[-300:]}".strip()
         error = {"cell": None, "execution_count": None, "name": "Crash", "message": message, "traceback": said}
         result = {"passed": False, "status": "failed", "seconds": 0.0, "peak_rss_mb": 0.0, "figures": {}, "units": {}}
         result |= {"name": run.notebook.name, "parameters": run.parameters, "claims": [], "error": error}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 COMMANDS = ("run", "list", "save", "sweep")
 _HOW_MANY = "how many at once; default: what processors and memory allow"
+_CLUSTER = "run on the workers of a Dask cluster, such as tcp://HOST:8786"
 
 
 def parse_options(words: Sequence[str]) -> argparse.Namespace:
@@ -42,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a parameter, for each chosen notebook that has it; may be repeated",
     )  # fmt: skip
     run.add_argument("--jobs", type=_jobs, metavar="N", help=_HOW_MANY)
+    run.add_argument("--scheduler", metavar="ADDRESS", help=_CLUSTER)
     commands.add_parser(
         "list", parents=[several], help="show the notebooks and their parameters",
         description="Show the notebooks, each with its title and the defaults of its parameters.",
@@ -63,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     sweep.add_argument("--seeds", metavar="SEED,SEED", help="the values of the parameter `seed`")
     sweep.add_argument("--jobs", type=_jobs, metavar="N", help=_HOW_MANY)
+    sweep.add_argument("--scheduler", metavar="ADDRESS", help=_CLUSTER)
     return parser
 
 

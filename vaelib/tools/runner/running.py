@@ -1,6 +1,7 @@
 """Run the chosen notebooks, several at once: a line for each, and the report written anew after each."""
 
 import contextlib
+import functools
 import os
 import re
 import tempfile
@@ -12,6 +13,7 @@ from tqdm import tqdm
 
 from vaelib.files import only_writer
 from vaelib.tools.runner.at_once import run_all
+from vaelib.tools.runner.cluster import run_on_cluster
 from vaelib.tools.runner.execution import execute
 from vaelib.tools.runner.notebooks import Notebook
 from vaelib.tools.runner.report import result_line, write_report
@@ -28,6 +30,7 @@ def run_notebooks(
     timeout: float | None = None,
     jobs: int = 1,
     training_jobs: int = 1,
+    scheduler: str | None = None,
     save: Callable[[Notebook, dict[str, Any]], str | None] = lambda notebook, result: None,
 ) -> int:
     """Run notebooks; print a line for each; write the executed copies and the report.
@@ -39,6 +42,7 @@ def run_notebooks(
         timeout: seconds that one cell may take; None for no limit.
         jobs: how many at once; each then runs in a process of its own.
         training_jobs: how many at once of those that import Keras: one training takes several processors already.
+        scheduler: address of a Dask scheduler, whose workers run them all; None to run them here.
         save: called after each with the notebook and its result; returns a sentence where it did not save.
 
     Returns:
@@ -46,9 +50,10 @@ def run_notebooks(
 
     Raises:
         BlockingIOError: another run writes into that folder.
+        CourseError: the cluster cannot do it; nothing has run then.
     """
     with only_writer(output):
-        return _run(notebooks, parameters, output, timeout, (jobs, training_jobs), save)
+        return _run(notebooks, parameters, output, timeout, scheduler or (jobs, training_jobs), save)
 
 
 def _run(
@@ -56,7 +61,7 @@ def _run(
     parameters: Mapping[str, dict[str, Any]],
     output: Path,
     timeout: float | None,
-    jobs: tuple[int, int],
+    jobs: tuple[int, int] | str,
     save: Callable[[Notebook, dict[str, Any]], str | None],
 ) -> int:
     results: list[dict[str, Any]] = []
@@ -98,17 +103,21 @@ def _all_of(
     parameters: Mapping[str, dict[str, Any]],
     output: Path,
     timeout: float | None,
-    jobs: tuple[int, int],
+    jobs: tuple[int, int] | str,
     bar: tqdm,
 ) -> Generator[tuple[Notebook, dict[str, Any]], None, None]:
-    """Yield notebooks and their results: those without Keras first, where several run at once."""
+    """Yield notebooks and their results: those without Keras first, where several run at once; or all on a cluster."""
+    if isinstance(jobs, str):
+        yield from _side_by_side(notebooks, parameters, output, lambda runs: run_on_cluster(runs, jobs, timeout))
+        return
     if max(jobs) == 1:
         yield from _one_by_one(notebooks, parameters, output, timeout, bar)
         return
     for trains, number in zip((False, True), jobs, strict=True):
         group = [notebook for notebook in notebooks if bool(_TRAINS.search(_code_of(notebook))) is trains]
         if min(number, len(group)) > 1:
-            yield from _side_by_side(group, parameters, output, timeout, number)
+            start = functools.partial(run_all, jobs=number, timeout=timeout)
+            yield from _side_by_side(group, parameters, output, start)
         else:
             yield from _one_by_one(group, parameters, output, timeout, bar)
 
@@ -135,15 +144,14 @@ def _side_by_side(
     notebooks: Sequence[Notebook],
     parameters: Mapping[str, dict[str, Any]],
     output: Path,
-    timeout: float | None,
-    jobs: int,
+    start: Callable[[Sequence[Run]], Generator[tuple[Run, dict[str, Any]], None, None]],
 ) -> Generator[tuple[Notebook, dict[str, Any]], None, None]:
     """Yield notebooks and their results as they end."""
     with tempfile.TemporaryDirectory(prefix=".running-", dir=output, ignore_cleanup_errors=True) as scratch:
         runs = [Run(notebook, parameters[notebook.name], Path(scratch) / notebook.name) for notebook in notebooks]
         for notebook in notebooks:  # what an earlier run left is no copy of this one
             (output / notebook.path.name).unlink(missing_ok=True)
-        with contextlib.closing(run_all(runs, jobs, timeout)) as finished:
+        with contextlib.closing(start(runs)) as finished:
             for run, result in finished:
                 copy = run.folder / run.notebook.path.name
                 if copy.exists():

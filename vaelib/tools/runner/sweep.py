@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from vaelib.files import only_writer
 from vaelib.tools.runner.at_once import default_jobs, run_all
+from vaelib.tools.runner.cluster import run_on_cluster
 from vaelib.tools.runner.notebooks import Notebook
 from vaelib.tools.runner.report import result_line
 from vaelib.tools.runner.sweep_results import draw, mixed, write_table
@@ -25,6 +26,7 @@ def sweep(
     *,
     jobs: int | None = None,
     timeout: float | None = None,
+    scheduler: str | None = None,
 ) -> int:
     """Run a notebook over a grid; print a line per run; write results.csv and sweep.png.
 
@@ -34,17 +36,18 @@ def sweep(
         output: folder for the results; finished runs found in it are kept.
         jobs: how many runs at once; by default as many as processors and memory allow.
         timeout: seconds that one cell may take; None for no limit.
+        scheduler: address of a Dask scheduler, whose workers do the runs; None to run them here.
 
     Returns:
         Exit status: 0 when every run passed, 1 when one failed, 130 after an interrupt.
 
     Raises:
-        CourseError: the notebook has no such parameter; nothing has run then.
+        CourseError: the notebook has no such parameter, or the cluster cannot do it; nothing has run then.
         BlockingIOError: another sweep writes into that folder.
     """
     runs = runs_of(notebook, grid, Path(output))
     with only_writer(output):
-        return _sweep(notebook, grid, runs, Path(output), jobs, timeout)
+        return _sweep(notebook, grid, runs, Path(output), jobs, timeout, scheduler)
 
 
 def _sweep(
@@ -54,17 +57,20 @@ def _sweep(
     output: Path,
     jobs: int | None,
     timeout: float | None,
+    scheduler: str | None,
 ) -> int:
     waiting = [run for run in runs if not run.passed()]
     jobs = min(jobs or default_jobs(each=2), max(1, len(waiting)))
     finished = len(runs) - len(waiting)
-    print(f"{notebook.name}: {len(runs)} runs, {finished} of them finished before; {jobs} at a time.")
+    where = f"on {scheduler}" if scheduler else f"{jobs} at a time"
+    print(f"{notebook.name}: {len(runs)} runs, {finished} of them finished before; {where}.")
+    started = run_on_cluster(waiting, scheduler, timeout) if scheduler else run_all(waiting, jobs, timeout)
     width = max(len(run.label) for run in runs)
     interrupted = False
     # Silent unless someone watches: a log keeps the lines, not the bar.
     with tqdm(total=len(runs), initial=finished, unit="run", disable=None, leave=False) as bar:
         try:
-            with contextlib.closing(run_all(waiting, jobs, timeout)) as ended:
+            with contextlib.closing(started) as ended:
                 for run, result in ended:
                     bar.update()
                     bar.write(result_line(run.label, result, width))

@@ -58,16 +58,24 @@ def runs_of(notebook: Notebook, grid: Mapping[str, Sequence], output: Path) -> l
     """
     assign_parameters([notebook], grid)
     code = [cell.source for cell in notebook.content.cells if cell.cell_type == "code"]
-    try:
-        data = {dataset.name: expects_real(dataset) for dataset in (mnist.DATASET, frey_face.DATASET)}
-    except DataError as error:
-        raise CourseError(str(error)) from error
-    runs = []
+    data, runs = data_found(), []
     for values in itertools.product(*grid.values()):
         parameters = dict(zip(grid, values, strict=True))
         identity = json.dumps([notebook.name, code, parameters, version(), data], sort_keys=True).encode()
         runs.append(Run(notebook, parameters, output / "runs" / hashlib.sha256(identity).hexdigest()[:16]))
     return runs
+
+
+def data_found() -> dict[str, bool]:
+    """Return of each set of data whether the lessons would find the real one.
+
+    Raises:
+        CourseError: VAELIB_DATA names no folder.
+    """
+    try:
+        return {dataset.name: expects_real(dataset) for dataset in (mnist.DATASET, frey_face.DATASET)}
+    except DataError as error:
+        raise CourseError(str(error)) from error
 
 
 def version() -> str:

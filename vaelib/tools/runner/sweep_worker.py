@@ -31,10 +31,10 @@ def start(run: Run, timeout: float | None) -> subprocess.Popen:
 
 
 def take_log(run: Run) -> str:
-    """Return what the process of a run that has ended said, and remove it."""
+    """Return what the process of a run that has ended said, and remove it; "" where it was never started."""
     path = run.folder / "log.txt"
-    said = path.read_text("utf-8", errors="replace")
-    path.unlink()
+    said = path.read_text("utf-8", errors="replace") if path.exists() else ""
+    path.unlink(missing_ok=True)
     return said
 
 
