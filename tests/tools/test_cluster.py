@@ -2,17 +2,17 @@
 
 import csv
 import json
-import os
 import signal
-import socket
 import subprocess
 import sys
 
 import numpy as np
 import psutil
 import pytest
+from machines import Cluster, free_port
 
-from vaelib.tools.runner import cluster
+from vaelib.tools import cluster
+from vaelib.tools.runner.cluster import _identity
 
 pytest.importorskip("distributed")
 
@@ -31,40 +31,6 @@ if wait:
         time.sleep(0.1)
 record_figure("twice", 2 * n, "nats")
 """
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
-class Cluster:
-    """A scheduler and its workers, each a process as on machines of their own: no folder is shared on purpose."""
-
-    def __init__(self, folder):
-        self.folder, self.address = folder, f"tcp://127.0.0.1:{free_port()}"
-        self.log = open(folder / "log.txt", "wb")
-        port = self.address.rpartition(":")[2]
-        self.started = [self._start("scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard")]
-        self.workers = []
-
-    def _start(self, kind, *options, env=()):
-        command = [sys.executable, "-m", "distributed.cli.dask_" + kind, *options]
-        return subprocess.Popen(
-            command, cwd=self.folder, env={**os.environ, **dict(env)}, stdout=self.log, stderr=subprocess.STDOUT
-        )
-
-    def add_worker(self, **env):
-        options = ("--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory", str(self.folder))
-        self.workers.append(self._start("worker", self.address, *options, env=env))
-        return self.workers[-1]
-
-    def close(self):
-        for process in (*self.workers, *self.started):
-            process.kill()
-            process.wait()
-        self.log.close()
 
 
 @pytest.fixture
@@ -164,14 +130,15 @@ def test_a_cluster_that_is_not_there_is_named(course, tmp_path, monkeypatch, cap
     monkeypatch.setattr(cluster, "PATIENCE", 0.2)
     nowhere = type("Nowhere", (), {"address": f"tcp://127.0.0.1:{free_port()}"})
     done = run_here(*arguments(course, tmp_path / "out", nowhere, "-p", "n=1"))
-    assert done.returncode == 2 and "No Dask scheduler answers at tcp://127.0.0.1" in done.stderr
+    assert done.returncode == 2 and "no Dask scheduler answers at tcp://127.0.0.1" in done.stderr
 
 
 def test_every_worker_must_be_the_same():
-    cluster._require_same({"tcp://a": cluster._identity()})
-    other = {**cluster._identity(), "version of vaelib": "0.0.1"}
-    with pytest.raises(cluster.CourseError, match="tcp://b has another version of vaelib: 0.0.1"):
-        cluster._require_same({"tcp://a": cluster._identity(), "tcp://b": other})
+    here = _identity()
+    cluster._require_same(here, {"tcp://a": here})
+    other = {**here, "version of vaelib": "0.0.1"}
+    with pytest.raises(cluster.ClusterError, match="tcp://b has another version of vaelib: 0.0.1"):
+        cluster._require_same(here, {"tcp://a": here, "tcp://b": other})
     assert json.loads(other["choice of data"])
 
 

@@ -102,6 +102,10 @@ def parser() -> argparse.ArgumentParser:
         "--unprotected", action="store_true",
         help="run students' code without a wall: it may read, write and send all that you may",
     )  # fmt: skip
+    grade.add_argument(
+        "--scheduler", metavar="ADDRESS",
+        help="grade on the workers of a Dask cluster, such as tcp://HOST:8786, one submission on each thread",
+    )  # fmt: skip
     add_commands(commands, common)
     for command, run in {release: _release, repository: _repository, grade: _grade}.items():
         command.set_defaults(run=run)
@@ -141,7 +145,7 @@ def _grade(options: argparse.Namespace) -> int:
     from vaelib.tools.grader.release import assignment_names
     from vaelib.tools.grader.terms import read_term
 
-    limits = Limits(options.seconds, options.gigabytes * 1e9, options.jobs, not options.unprotected)
+    limits = Limits(options.seconds, options.gigabytes * 1e9, options.jobs, not options.unprotected, options.scheduler)
     if options.term and read_term(options.term, assignment_names(options.course)).assumed:
         print(f'The times in {options.term} are taken as UTC: a line time_zone = "Europe/Berlin" names another zone.')
     print("First the model solutions, then the students:", flush=True)

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,13 +27,15 @@ LONGEST_FILE = 64 * 10**6  # bytes
 class Limits(NamedTuple):
     """How long a submission may take, how much memory it may hold, how many run at a time, and whether behind a wall.
 
-    One cell is limited by `Execute.timeout` in nbgrader_config.py.
+    With a `scheduler` they run on the workers of its Dask cluster instead, one on each thread. One cell is limited by
+    `Execute.timeout` in nbgrader_config.py.
     """
 
     seconds: float = 600
     num_bytes: float = 3e9
     num_workers: int = 2
     protected: bool = True
+    scheduler: str | None = None
 
 
 class Job(NamedTuple):
@@ -86,15 +88,27 @@ def autograde(jobs: Iterable[Job], limits: Limits) -> Iterator[tuple[Job, str]]:
         "crashed", often with a colon and nbgrader's own words behind it.
     """
 
+    with contextlib.closing(_ended(jobs, limits)) as ended:
+        for job, reason in ended:
+            yield job, _reason(job, reason)
+
+
+def _ended(jobs: Iterable[Job], limits: Limits) -> Generator[tuple[Job, str], None, None]:
+    if limits.scheduler:
+        from vaelib.tools.grader.cluster import autograde_on_cluster
+
+        yield from autograde_on_cluster(jobs, limits)
+        return
+
     def start(job: Job) -> Forked:
-        return Forked(lambda job: _autograde(job, limits), job)
+        return Forked(lambda job: autograde_here(job, limits), job)
 
     running = run_jobs(
         start, jobs, num_workers=limits.num_workers, seconds=limits.seconds, num_bytes=limits.num_bytes
     )  # fmt: skip
     with contextlib.closing(running):
         for job, reason, _ in running:
-            yield job, _reason(job, reason)
+            yield job, reason
 
 
 def last_words(result: dict[str, Any]) -> str:
@@ -121,8 +135,13 @@ def _reason(job: Job, reason: str) -> str:
     return f"{'out of time' if 'CellTimeoutError' in words else 'crashed'}: {words}"
 
 
-def _autograde(job: Job, limits: Limits) -> None:
-    """Run nbgrader on one submission; in a process of its own."""
+def autograde_here(job: Job, limits: Limits) -> None:
+    """Run nbgrader on one submission; in a process of its own, which is changed for good.
+
+    Args:
+        job: from `prepare`.
+        limits: Limits.
+    """
     interrupt_when_orphaned(os.getppid())
     log = os.open(job.folder / "log.txt", os.O_CREAT | os.O_WRONLY)
     for stream in (1, 2):
