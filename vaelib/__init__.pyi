@@ -26,10 +26,14 @@ from .model.flows import InverseAutoregressiveFlow as InverseAutoregressiveFlow
 from .model.flows import PlanarFlow as PlanarFlow
 from .model.hierarchy import Chain as Chain
 from .model.hierarchy import TopDown as TopDown
+from .model.labels import SemiSupervised as SemiSupervised
+from .model.labels import one_hot as one_hot
 from .model.likelihoods import Bernoulli as Bernoulli
 from .model.likelihoods import ContinuousBernoulli as ContinuousBernoulli
 from .model.likelihoods import IsotropicNormal as IsotropicNormal
+from .model.likelihoods import NegativeBinomial as NegativeBinomial
 from .model.likelihoods import Normal as Normal
+from .model.likelihoods import Poisson as Poisson
 from .model.networks import conv_decoder as conv_decoder
 from .model.networks import conv_encoder as conv_encoder
 from .model.networks import dense_decoder as dense_decoder
@@ -45,6 +49,9 @@ from .model.posteriors import ImplicitPosterior as ImplicitPosterior
 from .model.priors import MixturePrior as MixturePrior
 from .model.priors import StandardNormal as StandardNormal
 from .model.priors import VampPrior as VampPrior
+from .model.quantisation import CodeBook as CodeBook
+from .model.quantisation import UniformCodes as UniformCodes
+from .model.quantisation import VectorQuantised as VectorQuantised
 from .model.score_function import VIMCO as VIMCO
 from .model.score_function import GumbelSoftmax as GumbelSoftmax
 from .model.score_function import ScoreFunction as ScoreFunction

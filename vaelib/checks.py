@@ -28,6 +28,49 @@ def positive_float(name, value):
     return number
 
 
+def nonnegative_float(name, value):
+    """Return value as a float, or raise ValueError when it is not a finite number of at least 0."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{name} must be a finite number of at least 0; received {value!r}.")
+    return number
+
+
+def labels(name, value, num_classes, missing=None):
+    """Return value as an int64 array of shape (n,) of classes, or raise ValueError.
+
+    Args:
+        name: the argument's name, for the error.
+        value: labels, shape (n,), or (n, 1).
+        num_classes: how many classes there are; labels run from 0 to num_classes - 1.
+        missing: a number that stands for a label that nobody knows; by default each must be known.
+    """
+    unmasked(name, value)
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiu" or array.size == 0 or array.shape not in ((len(array),), (len(array), 1)):
+        raise ValueError(
+            f"{name} must be one whole number per row, shape (n,); received {array.dtype} of shape {array.shape}."
+            + (" Of rows of zeros and a one pass the argmax." if array.shape[1:] == (num_classes,) else "")
+        )
+    array = array.reshape(-1)
+    known = np.ones(len(array), bool) if missing is None else array != missing
+    with np.errstate(invalid="ignore"):
+        wrong = np.flatnonzero(known & ~((array >= 0) & (array < num_classes) & (array == np.floor(array))))
+    if len(wrong):
+        choice = "" if missing is None else f", or {missing} where the label is missing"
+        advice = " A missing label is no class: leave its row out, or train with SemiSupervised."
+        advice = advice if missing is None and array[wrong[0]] < 0 else ""
+        more = f" ({len(wrong) - 1} more are wrong)" if len(wrong) > 1 else ""
+        raise ValueError(
+            f"{name} must hold whole numbers from 0 to {num_classes - 1}{choice}; "
+            f"row {wrong[0]} holds {array[wrong[0]]:g}{more}.{advice}"
+        )
+    return array.astype("int64")
+
+
 def sizes(name, value):
     """Return value, one size or several, as a tuple of positive ints, or raise ValueError."""
     if not np.iterable(value):
@@ -157,6 +200,15 @@ def positive_array(name, value):
             f"{name} must be positive; received values down to {array.min():g}. "
             "Pass the value itself, not its logarithm."
         )
+    return array
+
+
+def counts(name, value):
+    """Return value as a float64 array, or raise ValueError unless every entry is a whole number of at least 0."""
+    array = real_array(name, value)
+    if not np.all((array >= 0) & (array == np.floor(array))):
+        bad = array[(array < 0) | (array != np.floor(array))].flat[0]
+        raise ValueError(f"{name} must hold counts, whole numbers of at least 0; received {bad:g}.")
     return array
 
 

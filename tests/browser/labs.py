@@ -12,8 +12,10 @@ from vaelib.theory.toy_models import BernoulliLatent, LinearGaussian
 from vaelib.widgets.bends_lab import BendsLab
 from vaelib.widgets.bug_hunt_lab import BugHuntLab
 from vaelib.widgets.causes_lab import CausesLab
+from vaelib.widgets.codebook_lab import CodebookLab
 from vaelib.widgets.darts_lab import DartsLab
 from vaelib.widgets.derivation_lab import DerivationLab
+from vaelib.widgets.diffusion_lab import DiffusionLab
 from vaelib.widgets.elbo_lab import ElboLab
 from vaelib.widgets.gradient_lab import GradientLab
 from vaelib.widgets.gradient_race import GradientRace
@@ -105,9 +107,11 @@ LABS = {
     "kl": KlLab,
     "kl_map": KlMapLab,
     "causes": lambda: CausesLab(steps=20),
+    "codebook": CodebookLab,
     "darts": DartsLab,
     "bends": BendsLab,
     "derivation": lambda: DerivationLab(LinearGaussian(1.2, 0.5, 0.8), [2.5]),
+    "diffusion": DiffusionLab,
     "gradient": GradientLab,
     "gradient_race": GradientRace,
     "latent_codes": small_latent_codes,

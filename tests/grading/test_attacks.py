@@ -100,8 +100,8 @@ def test_what_is_no_notebook_is_named(attacked, name, remark):
 
 def test_odd_characters_cost_nothing(attacked):
     scores, submissions, *_ = attacked
-    assert scores["surrogate cell"] == scores["caf_"] == dict(POINTS)
-    assert "renamed" in submissions["caf_"]["remarks"]
+    assert scores["surrogate cell"] == scores["caf_udce9"] == dict(POINTS)
+    assert "renamed" in submissions["caf_udce9"]["remarks"]
 
 
 def test_nothing_outside_was_reached(attacked):

@@ -11,10 +11,13 @@ import vaelib.model
 from vaelib.model.distributions import Distribution
 from vaelib.model.flows import CouplingFlow, InverseAutoregressiveFlow, PlanarFlow
 from vaelib.model.hierarchy import Chain, TopDown
-from vaelib.model.networks import dense_decoder
+from vaelib.model.labels import SemiSupervised
+from vaelib.model.likelihoods import NegativeBinomial
+from vaelib.model.networks import dense_decoder, dense_encoder
 from vaelib.model.objectives import IWAE, AdversarialELBO, Objective
 from vaelib.model.posteriors import DiagonalNormal, ImplicitPosterior
 from vaelib.model.priors import StandardNormal
+from vaelib.model.quantisation import CodeBook, UniformCodes
 from vaelib.model.score_function import VIMCO, ScoreFunction, StraightThrough
 from vaelib.model.transformed import Transformed
 
@@ -53,11 +56,20 @@ def top_down(event_shape):
     return TopDown((top, below), [dense_decoder(top, 2 * below, (3,), "tanh")])
 
 
+# Their values are the vectors of one code book, which no other part shares, and nothing in them is random: they have
+# tests of their own, in test_quantisation.py.
+OF_A_CODE_BOOK = (CodeBook, UniformCodes)
+
 # How to make what its class and a shape do not say.
 DISTRIBUTIONS_MADE_BY_HAND = {
     ImplicitPosterior: {"ImplicitPosterior": implicit},
     Chain: {"Chain": chain},
     TopDown: {"TopDown": top_down},
+    NegativeBinomial: {
+        "NegativeBinomial": NegativeBinomial,
+        "NegativeBinomial of the network": lambda shape: NegativeBinomial(shape, "network"),
+    },
+    **{kind: {} for kind in OF_A_CODE_BOOK},
     Transformed: {
         "Transformed(DiagonalNormal)": lambda shape: Transformed(DiagonalNormal(shape), [PlanarFlow(), PlanarFlow()]),
         "Transformed(StandardNormal)": lambda shape: Transformed(StandardNormal(shape), [PlanarFlow(), PlanarFlow()]),
@@ -77,6 +89,11 @@ OBJECTIVES_MADE_BY_HAND = {
     # Other baselines, and the slope through the mean, are in test_score_function.py: a variant costs ten pairings.
     ScoreFunction: {"ScoreFunction": lambda data_shape, latent_dim: ScoreFunction(2, "leave-one-out")},
     VIMCO: {"VIMCO": lambda data_shape, latent_dim: VIMCO(2)},
+    SemiSupervised: {
+        "SemiSupervised": lambda data_shape, latent_dim: SemiSupervised(
+            dense_encoder(data_shape, 3, (3,), "tanh"), 3, weight=2.0, beta=0.7
+        )
+    },
     StraightThrough: {"StraightThrough": lambda data_shape, latent_dim: StraightThrough(0.7)},
     AdversarialELBO: {
         "AdversarialELBO": lambda data_shape, latent_dim: AdversarialELBO(
@@ -99,6 +116,7 @@ OBJECTIVES = _makers(Objective, OBJECTIVES_MADE_BY_HAND, lambda cls: lambda data
 _LIKE = {name: make((2,)) for name, make in DISTRIBUTIONS.items()}
 PRIORS = [name for name, part in _LIKE.items() if part.params_size == 0]
 DISCRETE = ("binary", "one-hot")
+WHOLE = (*DISCRETE, "count")  # values that zeros and ones are among, and no fractions
 POSTERIORS = [
     name
     for name, part in _LIKE.items()

@@ -41,7 +41,8 @@ def parameters(d, batch, scale=0.5, seed=0):
 def test_every_kind_of_part_is_found():
     assert {"DiagonalNormal", "FullNormal", "Transformed(DiagonalNormal)", "ImplicitPosterior"} <= set(POSTERIORS)
     assert {"TopDown", "Bernoulli", "Categorical"} <= set(POSTERIORS)
-    assert {"Bernoulli", "ContinuousBernoulli", "Normal", "IsotropicNormal"} <= set(LIKELIHOODS)
+    assert {"Bernoulli", "ContinuousBernoulli", "Normal", "IsotropicNormal", "Poisson"} <= set(LIKELIHOODS)
+    assert {"NegativeBinomial", "NegativeBinomial of the network"} <= set(LIKELIHOODS)
     real = {"StandardNormal", "MixturePrior", "VampPrior", "Transformed(StandardNormal)", "coupling prior", "Chain"}
     assert real | {"BernoulliPrior", "CategoricalPrior"} == set(PRIORS)
     assert set(DISTRIBUTIONS) - set(DENSITIES) == {"ImplicitPosterior"}
@@ -144,6 +145,8 @@ def quadrature(d, samples):
         return np.eye(2, dtype="float32"), np.ones(2)
     if d.support == "binary":
         axes = [(np.array([0.0, 1.0]), np.ones(2))] * 2
+    elif d.support == "count":
+        axes = [(np.arange(most + 60.0), np.ones(int(most) + 60)) for most in samples.max(axis=0)]
     elif d.support == "unit":
         nodes, weights = np.polynomial.legendre.leggauss(30)
         axes = [((nodes + 1) / 2, weights / 2)] * 2
@@ -190,6 +193,7 @@ def test_densities_over_many_numbers_have_their_normaliser(name):
         "binary": lambda: np.full(n, -6 * np.log(2)),
         "one-hot": lambda: np.full(n, -2 * np.log(3)),
         "unit": lambda: np.zeros(n),
+        "count": lambda: stats.poisson.logpmf(samples, 0.6 * first.mean(axis=0)).sum(axis=1),
         "real": lambda: stats.norm.logpdf(samples, first.mean(axis=0), 0.6 * first.std(axis=0)).sum(axis=1),
     }[d.support]()
     values = samples.reshape(n, 1, *d.event_shape).astype("float32")

@@ -5,9 +5,17 @@ import numpy as np
 import pytest
 from gradients import value_and_gradients
 from scipy import integrate, stats
-from scipy.special import expit
+from scipy.special import expit, gammaln
 
-from vaelib.model.likelihoods import Bernoulli, ContinuousBernoulli, IsotropicNormal, Normal
+from vaelib.model.likelihoods import (
+    Bernoulli,
+    ContinuousBernoulli,
+    IsotropicNormal,
+    NegativeBinomial,
+    Normal,
+    Poisson,
+    log_rising,
+)
 
 SHAPE = (3, 2)
 
@@ -275,3 +283,55 @@ def test_isotropic_normal_samples_have_the_named_mean_and_variance(rng):
     x, variance = np.asarray(p.sample(np.tile(means, (n, 1)))).reshape(n, 6), np.exp(0.8)
     assert np.all(np.abs(x.mean(axis=0) - means) < 4 * np.sqrt(variance / n))
     assert np.all(np.abs(x.var(axis=0) - variance) < 4 * variance * np.sqrt(2 / n))
+
+
+@pytest.mark.parametrize("dispersion", ["feature", "network"])
+def test_negative_binomial_is_scipys(rng, dispersion):
+    x = rng.integers(0, 40, (5, *SHAPE))
+    log_mean, log_theta = rng.normal(1, 2, (4, 5, 6)), rng.normal(0, 2, (4, 5, 6))
+    likelihood = NegativeBinomial(SHAPE, dispersion)
+    if dispersion == "feature":
+        log_theta = np.broadcast_to(log_theta[0, 0], log_theta.shape)
+        likelihood.log_dispersion.assign(log_theta[0, 0])
+        params = log_mean
+    else:
+        params = np.concatenate([log_mean, log_theta], axis=-1)
+    mean, theta = np.exp(log_mean), np.exp(log_theta)
+    expected = stats.nbinom.logpmf(x.reshape(5, 6), theta, theta / (theta + mean)).sum(axis=-1)
+    np.testing.assert_allclose(likelihood.log_prob(x, params), expected, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(likelihood.mean(params), mean.reshape(4, 5, *SHAPE), rtol=1e-5)
+
+
+def test_poisson_is_scipys_and_the_limit_of_the_negative_binomial(rng):
+    x, log_mean = rng.integers(0, 400, (5, 6)), rng.normal(1, 2, (5, 6))
+    expected = stats.poisson.logpmf(x, np.exp(log_mean)).sum(axis=-1)
+    np.testing.assert_allclose(Poisson(6).log_prob(x, log_mean), expected, rtol=1e-5)
+    few = rng.integers(0, 9, (5, 6))
+    with_theta = np.concatenate([log_mean, np.full((5, 6), 14.0)], axis=-1)  # theta is a million
+    limit = NegativeBinomial(6, "network").log_prob(few, with_theta)
+    np.testing.assert_allclose(limit, Poisson(6).log_prob(few, log_mean), rtol=1e-3)
+
+
+def test_the_rising_factorial_is_a_difference_of_log_gammas(rng):
+    a, x = np.exp(rng.uniform(-8, 12, 200)), np.round(np.exp(rng.uniform(-2, 9, 200)))
+    # In 64 bits: in 32 the difference of two log-gammas has no digit left where a is large.
+    np.testing.assert_allclose(log_rising(a, x), gammaln(a + x) - gammaln(a), rtol=1e-5, atol=1e-4)
+
+
+def test_draws_of_large_counts_have_their_mean_and_variance():
+    mean, theta, n = 800.0, 4.0, 4000
+    likelihood = NegativeBinomial(1, "network", seed=0)
+    drawn = np.array(likelihood.sample(np.log([[mean, theta]]), num=n)).ravel()
+    std = np.sqrt(mean + mean**2 / theta)
+    assert abs(drawn.mean() - mean) < 5 * std / np.sqrt(n)
+    assert drawn.std() == pytest.approx(std, rel=0.1)
+
+
+def test_counts_are_whole_and_not_negative():
+    likelihood = Poisson(2)
+    assert likelihood.check([[0, 3]]).dtype == "float32"
+    for bad, shown in (([[0.5, 1.0]], "0.5"), ([[-1, 3]], "-1")):
+        with pytest.raises(ValueError, match=f"x must hold counts, whole numbers of at least 0.*received {shown}"):
+            likelihood.check(np.array(bad))
+    with pytest.raises(ValueError, match='dispersion must be "feature" or "network"'):
+        NegativeBinomial(2, "gene")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from gradients import assert_gradients_are_differences, in_variables, value_and_gradients
 from keras import ops
-from parts import DISCRETE, DISTRIBUTIONS, LIKELIHOODS, OBJECTIVES, POSTERIORS, PRIORS, every_two_together
+from parts import DISTRIBUTIONS, LIKELIHOODS, OBJECTIVES, POSTERIORS, PRIORS, WHOLE, every_two_together
 
 from vaelib.model.networks import conv_decoder, conv_encoder, dense_decoder, dense_encoder
 from vaelib.model.objectives import ELBO
@@ -34,6 +34,8 @@ def refusal(posterior, prior, objective):
     q, learned = part(posterior, (2,)), prior != "StandardNormal"
     if q.support != part(prior, (2,)).support:
         return "support .* they must be equal"
+    if objective == "VectorQuantised":
+        return "needs a CodeBook as posterior and UniformCodes as prior"
     through = objective.startswith(("GumbelSoftmax", "StraightThrough"))
     if through and not hasattr(q, "relaxed"):
         return "relaxed draws, Bernoulli or Categorical"
@@ -76,7 +78,7 @@ def build(network, posterior, likelihood, prior, objective):
     for variable in vae.trainable_variables:
         variable.assign(0.4 * rng.normal(size=variable.shape))
     x = rng.uniform(0.05, 0.95, size=(BATCH, *SHAPE))
-    if p.support in DISCRETE:
+    if p.support in WHOLE:
         x = one_hot(rng)  # zeros and ones, too
     return vae, x.astype("float32")
 

@@ -73,4 +73,18 @@ CHANGED = {
     "19_deep_latents": dict(
         num_draws=20_000, num_hidden=4, num_steps=300, num_train=1_000, epochs=1, whole_run=False, seed=1
     ),
+    "20_diffusion": dict(
+        num_draws=20_000, plane_steps=60, code_steps=40, num_train=500, epochs=1, num_seeds=1, whole_run=False, seed=1
+    ),
+    "21_same_parts_elsewhere": dict(
+        num_train=3_000,
+        epochs=6,
+        num_test=40,
+        num_cells=2_000,
+        cell_epochs=40,
+        num_seeds=1,
+        num_draws=20_000,
+        whole_run=False,
+        seed=1,
+    ),
 }

@@ -31,6 +31,28 @@ REPORTED = 'reported = {name: np.array(row["reported"]) for name, row in rows.it
 
 # What is broken in one run, and the claims that catch it.
 RUNS = {
+    "annealing": [
+        (
+            code("np.full(num_steps, 1.0), SKY", "np.full(num_steps, 0.8), SKY"),
+            ["τ = 1: descent ends at the minimum of τ = 1"],
+        ),
+        (
+            code("np.geomspace(1, 0.5, num_steps)", "np.geomspace(1, 0.7, num_steps)"),
+            ["cooled to 0.5: at that of τ = 0.5"],
+        ),
+        (
+            code("np.geomspace(1, 0.05, num_steps)", "np.geomspace(1, 0.3, num_steps)"),
+            ["cooled to 0.05, below 1 − 2t: it comes to 0"],
+        ),
+        (
+            code("np.full(num_steps, 0.05), GREY", "np.full(num_steps, 0.5), GREY"),
+            ["from step 20 on, cool from the start is ahead"],
+        ),
+        (
+            code("np.std(toy.slope(y) * y * (1 - y) / tau)", "np.std(toy.slope(y) * y * (1 - y))"),
+            ["one draw at τ = 0.05 scatters over three times as much as at τ = 1"],
+        ),
+    ],
     "one": [
         (
             function(simplex_lab, "descent", lambda original: lambda field, pi: [pi]),

@@ -39,6 +39,8 @@ WITHOUT = {
     "16_rate_and_distortion": ("vaelib.synthetic_faces()",),
     "17_discrete_latents": ("def belief_network",),
     "18_implicit_posteriors": ("by_critic = ",),
+    "20_diffusion": ("runs = []",),
+    "21_same_parts_elsewhere": ("def quantised(", "def cell_model("),
 }
 # The same claims in less time: fewer images, and no look for garbage before each model.
 SHORTER = {

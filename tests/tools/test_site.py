@@ -29,7 +29,7 @@ from vaelib.teaching.figures import mimebundle
 from vaelib.teaching.tables import Table
 from vaelib.tools.runner import CourseError, evidence
 from vaelib.tools.runner.evidence import collect_evidence, hash_widgets, record_widgets
-from vaelib.tools.site import build, build_site, find_sources
+from vaelib.tools.site import build, build_site, figures, find_sources
 from vaelib.tools.site.__main__ import main
 from vaelib.tools.site.dark import PAPER
 from vaelib.tools.site.outputs import SLIDERS
@@ -627,3 +627,18 @@ def test_a_full_disk_leaves_the_earlier_site(course, monkeypatch):
         course.build()
     assert "The first" in Tags(course.folder / "site" / "01_a.html").text
     assert not list(course.folder.glob(".partial-*"))
+
+
+def test_a_drawing_keeps_its_pixels_and_a_photograph_nearly():
+    rng = np.random.default_rng(0)
+    rough = np.kron(rng.uniform(size=(50, 50)), np.ones((8, 8)))
+    photograph = np.clip(255 * (0.8 * rough + 0.2 * rng.uniform(size=rough.shape)), 0, 255).astype("uint8")
+    drawing = np.full((400, 400), 255, "uint8")
+    drawing[np.arange(400), np.arange(400)] = 0
+    for image, loss in ((photograph, 8), (drawing, 0)):
+        png = to_png(image, 1, False)
+        webp = figures.to_webp(png)
+        with Image.open(io.BytesIO(webp)) as held:
+            off = np.abs(np.asarray(held.convert("L"), float) - image).mean()
+        assert (0 < off < loss) if loss else off == 0
+        assert len(webp) < (0.75 if loss else 1) * len(png)

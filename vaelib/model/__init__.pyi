@@ -3,11 +3,13 @@ from . import distributions as distributions
 from . import evaluation as evaluation
 from . import flows as flows
 from . import hierarchy as hierarchy
+from . import labels as labels
 from . import likelihoods as likelihoods
 from . import networks as networks
 from . import objectives as objectives
 from . import posteriors as posteriors
 from . import priors as priors
+from . import quantisation as quantisation
 from . import score_function as score_function
 from . import transformed as transformed
 from . import vae as vae

@@ -35,7 +35,8 @@ class Distribution(keras.layers.Layer):
         seed: seed of the noise; the layer holds a generator, so that each call draws fresh noise.
 
     Attributes:
-        support: where values lie: "real", "unit" (between 0 and 1) or "binary" (0 or 1).
+        support: where values lie: "real", "unit" (between 0 and 1), "binary" (0 or 1), "one-hot", "count" (0, 1, 2
+            and so on) or "code" (the vectors of a code book).
         reparameterized: whether a sample is a differentiable function of the parameters and the noise.
         has_density: whether `log_prob` exists; without it a distribution can be sampled and nothing else.
 
@@ -147,7 +148,7 @@ class Distribution(keras.layers.Layer):
         return x.astype("float32", copy=False)
 
     def _check_range(self, x, name, support):
-        if support == "real":
+        if support in ("real", "code"):
             return
         low, high = x.min(), x.max()
         advice = " Divide by 255." if 1 < high <= 255 and low >= 0 else " Rescale it."
@@ -176,7 +177,9 @@ class Distribution(keras.layers.Layer):
                 raise ValueError(f"{name} must be finite; it holds NaN or infinity.")
             self._check_range(value, name, self.support)
         value = ops.convert_to_tensor(value)
-        if self.support != "real" and not keras.backend.is_float_dtype(value.dtype):  # a tensor's values may be unknown
+        if self.support not in ("real", "count", "code") and not keras.backend.is_float_dtype(
+            value.dtype
+        ):  # a tensor's values may be unknown
             raise ValueError(f"{name} must hold floating-point numbers in [0, 1]; received a tensor of {value.dtype}.")
         value, rank = as_floats(value), len(self.event_shape)
         if len(value.shape) < rank or tuple(value.shape[-rank:]) != self.event_shape:
@@ -322,7 +325,7 @@ def require_path(distribution: Distribution) -> None:
     if not distribution.reparameterized:
         raise ValueError(
             f"{type(distribution).__name__} is not reparameterised: no gradient flows through its samples. Train it "
-            "with ScoreFunction, VIMCO, GumbelSoftmax or StraightThrough."
+            "with ScoreFunction, VIMCO, GumbelSoftmax or StraightThrough, a CodeBook with VectorQuantised."
         )
 
 

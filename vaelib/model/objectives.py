@@ -68,6 +68,9 @@ class Objective(keras.layers.Layer):
         """
         raise NotImplementedError
 
+    def check_targets(self, y: Any, name: str = "y") -> None:
+        """Raise ValueError where y, as `fit` is given it, cannot be used; most objectives hand it to the networks."""
+
     def players(self, vae: "VAE") -> dict[str, Player]:
         """Return who follows which loss; each has an optimiser of its own. Here "loss" moves everything."""
         return {"loss": Player(vae.trainable_variables)}
@@ -89,7 +92,7 @@ class ELBO(Objective):
         ValueError: beta is negative or not finite.
     """
 
-    names = ("loss", "reconstruction", "kl")
+    names: tuple[str, ...] = ("loss", "reconstruction", "kl")
 
     def __init__(self, beta=1.0, **kwargs):
         super().__init__(**kwargs)

@@ -17,9 +17,11 @@ from vaelib.model import (  # noqa: F401
     evaluation,
     flows,
     hierarchy,
+    labels,
     likelihoods,
     posteriors,
     priors,
+    quantisation,
     score_function,
     transformed,
 )
@@ -240,6 +242,10 @@ class VAE(BlockTraining, keras.Model):
     def check_data(self, x: Any, name: str = "x") -> np.ndarray:
         """Return x as a float32 array of shape (n, *data_shape), or raise ValueError saying what is wrong with it."""
         return self.likelihood.check(x, name)
+
+    def check_targets(self, y: Any, name: str = "y") -> None:
+        """Raise ValueError where y, as `fit` is given it, is nothing that the objective can use."""
+        self.objective.check_targets(y, name)
 
     def encode(self, x: Any, y: Any = None) -> np.ndarray:
         """Return the posterior means of x.

@@ -13,4 +13,5 @@ from . import tables as tables
 from . import train_betas as train_betas
 from . import train_bugs as train_bugs
 from . import train_estimators as train_estimators
+from . import train_labels as train_labels
 from . import train_ladders as train_ladders

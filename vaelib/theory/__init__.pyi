@@ -1,5 +1,8 @@
 from . import autoencoders as autoencoders
+from . import counts as counts
+from . import denoising as denoising
 from . import density_ratio as density_ratio
+from . import diffusion as diffusion
 from . import discrete as discrete
 from . import disentanglement as disentanglement
 from . import divergences as divergences
@@ -11,9 +14,11 @@ from . import gradients as gradients
 from . import hierarchy as hierarchy
 from . import importance as importance
 from . import inference as inference
+from . import labels as labels
 from . import mcmc as mcmc
 from . import plane as plane
 from . import quadrature as quadrature
+from . import quantisation as quantisation
 from . import rates as rates
 from . import regression as regression
 from . import toy_models as toy_models

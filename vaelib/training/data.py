@@ -50,10 +50,11 @@ class DataCheck:
 
     Args:
         check_x: f(x, name) that returns x as the model wants it, or raises ValueError.
+        check_y: f(y, name) that raises ValueError where y does not fit the model; nothing by default.
     """
 
-    def __init__(self, check_x: Callable[[Any, str], np.ndarray]):
-        self._check_x = check_x
+    def __init__(self, check_x: Callable[[Any, str], np.ndarray], check_y: Callable[[Any, str], None] | None = None):
+        self._check_x, self._check_y = check_x, check_y
         self._error: ValueError | None = None
 
     def __call__(self, x: Any, y: Any = None, sample_weight: Any = None, *, names: Sequence[str] = NAMES) -> Data:
@@ -81,6 +82,8 @@ class DataCheck:
             return Data(self._batches(x, names[0]))
         x = self._check_x(_readable(names[0], x), names[0])
         y = None if y is None else _targets(names[1], y, len(x))
+        if y is not None and self._check_y is not None:
+            self._check_y(y, names[1])
         return Data(x, y, None if sample_weight is None else _weights(names[2], sample_weight, len(x)))
 
     def validation(self, data: Any) -> Data | None:

@@ -54,11 +54,15 @@ class BlockTraining(_Model):
 
     The model gives
     - `check_data(x, name)`: x as an array that fits the model, or ValueError;
+    - `check_targets(y, name)`: ValueError where y does not fit the model; by default any y does;
     - `batch_losses(x, y, sample_weight, training, track)`: a dictionary from "loss" and the players' names to scalars;
       with `track` it also updates the model's own metrics, all but the mean of the loss;
     - `players()`: a dictionary from the losses' names to who follows them, with `variables` and `steps`;
     - `objective.names`: what is reported, "loss" first.
     """
+
+    def check_targets(self, y: Any, name: str = "y") -> None:
+        """Raise ValueError where y does not fit the model."""
 
     def compile(
         self,
@@ -168,7 +172,7 @@ class BlockTraining(_Model):
             if validation_batch_size is None:
                 validation_batch_size = batch_size
             checks.positive_int("validation_batch_size", validation_batch_size)
-            check = DataCheck(self.check_data)
+            check = DataCheck(self.check_data, self.check_targets)
             data, held_out = check(x, y, sample_weight), check.validation(validation_data)
             progress, history, told = Progress(epochs, self.objective.names), History(), callbacks
             self._stops_on_nan = stops(self.optimizer, callbacks, stop_on_nan)
@@ -250,7 +254,7 @@ class BlockTraining(_Model):
         if "_use_cached_eval_dataset" in kwargs:  # the validation of fit, which has checked and held the data
             return super().evaluate(x, y, sample_weight=sample_weight, callbacks=callbacks, **options)
         batch_size = checks.positive_int("batch_size", batch_size)
-        check = DataCheck(self.check_data)
+        check = DataCheck(self.check_data, self.check_targets)
         data = check(x, y, sample_weight)
         with self._alone("evaluate"):
             # A callback may evaluate other data in the middle of fit: the validation data come back afterwards.

@@ -17,6 +17,7 @@ PACKAGE = Path(__file__).parents[2]
 MODULES = {
     "model": (
         *("vae", "networks", "posteriors", "likelihoods", "priors", "flows", "transformed", "hierarchy", "discrete"),
+        *("quantisation", "labels"),
         *("objectives", "score_function", "distributions", "evaluation"),
     ),
     "training": ("callbacks", "checkpoints"),
@@ -27,7 +28,8 @@ MODULES = {
     "theory": (
         *("gaussian", "toy_models", "divergences", "families", "gradients", "quadrature", "plane", "autoencoders"),
         *("inference", "importance", "flows", "discrete", "hierarchy", "wake_sleep", "density_ratio", "four_points"),
-        *("rates", "disentanglement", "regression", "mcmc"),
+        *("diffusion", "denoising"),
+        *("labels", "quantisation", "counts", "rates", "disentanglement", "regression", "mcmc"),
     ),
 }
 HEADINGS = {
