@@ -67,6 +67,18 @@ def test_it_trains_on_a_column_of_labels_and_is_loaded(x, without_xla, tmp_path)
     np.testing.assert_allclose(numpy(loaded.objective.classifier(x)), numpy(vae.objective.classifier(x)), rtol=1e-6)
 
 
+def test_a_classifier_that_was_trained_by_itself_keeps_its_loss_to_itself(x, without_xla):
+    vae, epochs = model(), dict(batch_size=N, epochs=1, verbose=0)
+    classifier = vae.objective.classifier
+    classifier.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    classifier.fit(x, np.maximum(LABELS, 0), **epochs)
+    vae.compile(keras.optimizers.SGD(0.0))
+    history = vae.fit(x, LABELS, **epochs).history
+    terms = sum(history[name][0] for name in ("reconstruction", "kl", "label_kl"))
+    np.testing.assert_allclose(history["loss"][0], terms + 2.0 * history["classification"][0], rtol=1e-5)
+    assert len({metric.name for metric in vae.metrics}) == len(vae.metrics)
+
+
 BAD = {
     "a class too many": ([0, 1, 3, 0, 0, 0], "row 2 holds 3"),
     "another code for missing": ([0, 1, 2, -2, 0, -2], r"row 3 holds -2 \(1 more are wrong\)"),

@@ -66,6 +66,11 @@ class Distribution(keras.layers.Layer):
         return self.support
 
     @property
+    def metrics(self) -> list:
+        """None: a network inside that was compiled by itself would report its own "loss" in the model's place."""
+        return []
+
+    @property
     def params_size(self) -> int:
         """How many numbers per example a network must give; 0 for a distribution that has weights of its own."""
         raise NotImplementedError

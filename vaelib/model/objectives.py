@@ -47,6 +47,11 @@ class Objective(keras.layers.Layer):
         super().__init__(**kwargs)
         self.built = True
 
+    @property
+    def metrics(self) -> list:
+        """None: a network inside that was compiled by itself would report its own "loss" in the model's place."""
+        return []
+
     def noise(self, vae: "VAE", num_examples: int) -> Any:
         """Draw all the noise that `losses` needs for so many examples: here one sample of the posterior for each."""
         return vae.posterior.noise((num_examples,))
