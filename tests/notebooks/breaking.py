@@ -115,6 +115,17 @@ def failing(notebook, broken, *, source=(), **how):
         return set(claims_of(notebook, source={**dict(source), **broken.source}, **how)[1])
 
 
+def missed(notebook, guarded, **how):
+    """The claims that hold although what they guard is broken, all of it in one run; other arguments as `claims_of`.
+
+    Args:
+        notebook: the file's name without .ipynb.
+        guarded: pairs of a Break and the texts of the claims that should catch it.
+    """
+    breaks, guards = zip(*guarded, strict=True)
+    return {claim for each in guards for claim in each} - failing(notebook, all_at_once(breaks), **how)
+
+
 def needless(cells, claims):
     """The slow cells that these claims can do without.
 

@@ -112,13 +112,7 @@ class ELBO(Objective):
 
     @beta.setter
     def beta(self, value):
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = math.nan
-        if not 0 <= number < math.inf:
-            raise ValueError(f"beta must be a finite number of at least 0; received {value!r}.")
-        self._beta.assign(number)
+        self._beta.assign(checks.nonnegative_float("beta", value))
 
     def losses(self, vae, x, y=None, noise=None, training=False):
         """Return loss, reconstruction and kl of each example, in nats."""
