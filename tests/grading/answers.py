@@ -14,8 +14,10 @@ import nbformat
 import pytest
 from in_process import notebook_shell
 
+from vaelib.teaching.answers import seed_of
+from vaelib.tools.grader.outside import Reply, Verdict, outside_tests, run_outside
 from vaelib.tools.grader.remarks import unusual
-from vaelib.tools.grader.shield import answers_of, canary, parts_of, passed_parts, shielded, student_seed
+from vaelib.tools.grader.shield import answers_of, canary, parts_of, passed_parts, shielded
 from vaelib.tools.grader.wall import is_available
 
 ROOT = Path(__file__).parents[2]
@@ -156,18 +158,30 @@ def run(notebook, shield=shielded, seeds=(0,)):
             worth = parts_of(cell.source, question.points).points
             results[question.grade_id] = Result(question.points)
             for seed in seeds:
-                ran = run_cell(shield(cell.source, asked()[question.grade_id], TOKEN, seed))
-                if ran.error is not None:
-                    earned = sum(worth[part] for part in passed_parts(ran.printed, TOKEN))
-                    results[question.grade_id] = Result(
-                        earned, type(ran.error).__name__, str(ran.error), _is_hidden(cell, ran.error)
-                    )
+                names = asked()[question.grade_id]
+                verdict = None
+                if shield is shielded and question.grade_id in from_outside():
+                    verdict = run_outside(cell.source, names, TOKEN, seed, lambda code: _reply(run_cell(code)))
+                if verdict is None:
+                    verdict = _verdict(run_cell(shield(cell.source, names, TOKEN, seed)))
+                if verdict.error is not None:
+                    earned = sum(worth[part] for part in passed_parts(verdict.printed, TOKEN))
+                    hidden = verdict.error[2] > cell.source.split("### BEGIN HIDDEN TESTS")[0].count("\n")
+                    results[question.grade_id] = Result(earned, *verdict.error[:2], hidden)
     return results
 
 
-def _is_hidden(cell, error):
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<tests>"]
-    return bool(lines) and lines[0] > cell.source.split("### BEGIN HIDDEN TESTS")[0].count("\n")
+def _reply(ran):
+    return Reply(ran.printed, ran.error and (type(ran.error).__name__, str(ran.error)))
+
+
+def _verdict(ran):
+    """What a test said that ran where the answers are."""
+    if ran.error is None:
+        return Verdict(ran.printed, "")
+    frames = traceback.extract_tb(ran.error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == "<tests>"]
+    return Verdict(ran.printed, "", (type(ran.error).__name__, str(ran.error), (lines or [0])[0]))
 
 
 @functools.cache
@@ -175,6 +189,12 @@ def asked():
     """The names that each question of the course asks for."""
     sources = (source_of(path.stem) for path in COURSE.glob("source/*/*.ipynb"))
     return {question: names for source in sources for question, names in answers_of(source.cells).items()}
+
+
+@functools.cache
+def from_outside():
+    """The questions of the course whose tests run in the grader."""
+    return set().union(*(outside_tests(source_of(path.stem).cells) for path in COURSE.glob("source/*/*.ipynb")))
 
 
 class AssignmentTests:
@@ -216,7 +236,7 @@ class AssignmentTests:
 
     @pytest.mark.slow
     def test_the_model_solution_passes_whatever_the_hidden_tests_draw(self):
-        seeds = [student_seed(f"student {number}", self.assignment) for number in range(self.students)]
+        seeds = [seed_of(f"student {number}", self.assignment) for number in range(self.students)]
         results = run(source_of(self.assignment), seeds=seeds)
         assert {question: result for question, result in results.items() if result.kind} == {}
 

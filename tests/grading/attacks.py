@@ -13,6 +13,7 @@ ANSWERS = {
     "free": "def free():\n    return 7",
 }
 HIDDEN = "assert twice(-5) == -10, 'the hidden number is minus ten'"
+# The tests of `total` take np from another cell: they run within the kernel, the others in the grader.
 TESTS = {
     "twice": f"expected = 6\nassert twice(3) == expected, 'try it with 3'\n### BEGIN HIDDEN TESTS\n{HIDDEN}\n",
     "total": (
@@ -90,6 +91,12 @@ get_ipython().ast_transformers.append(NoAsserts())
 EAVESDROP = """
 heard = []
 get_ipython().events.register('pre_run_cell', lambda info: heard.append(info.raw_cell))
+"""
+FORGE = """
+import builtins, sys
+def say(text):
+    sys.stdout.write(text.split(': ')[0] + ': JSON\\n')
+builtins.print = say
 """
 FRAMES = """
 import sys
@@ -175,7 +182,7 @@ def attacks(course, others):
                answers={"total": "def total(values):\n    values[:] = 0\n    return 0.0"}),
         Attack("history", "pass", PAID, answers=_all("len(In) and 0"), last="print(In, _ih)"),
         # Tests that cannot fail any more.
-        Attack("no asserts", NO_ASSERTS, ALL, "passed whatever", answers=WRONG),
+        Attack("no asserts", NO_ASSERTS, PAID, answers=WRONG),
         Attack("no exec", "exec = lambda *a: None", PAID, answers=WRONG),
         Attack("no compile", "import builtins\nbuiltins.compile = lambda *a, **k: 'pass'", ALL, None,
                "out of time or crashed", answers=WRONG),  # the kernel runs no code any more, nor the interrupt's
@@ -186,7 +193,7 @@ def attacks(course, others):
         Attack("patched allclose", "np.allclose = lambda *a, **k: True", ("twice", "total"), "passed whatever",
                answers=WRONG),
         Attack("patched checks", CHECKS, ("twice", "total"), "passed whatever", answers=WRONG),
-        Attack("patched wraps", "import functools\nfunctools.wraps = lambda f: lambda g: lambda *a, **k: 6", ALL,
+        Attack("patched wraps", "import functools\nfunctools.wraps = lambda f: lambda g: lambda *a, **k: 6", PAID,
                answers=WRONG),
         Attack("quiet errors", "get_ipython().showtraceback = lambda *a, **k: None", PAID, answers=WRONG),
         Attack("quiet shell", "get_ipython().run_cell = lambda *a, **k: None", ALL, None,
@@ -222,8 +229,18 @@ def attacks(course, others):
         Attack("environment", "import os\n'GRADERS_TOKEN' in os.environ and print('REACHED')", remark=None),
         Attack("surrogates", "print('\\ud800')\nprint(chr(0xdfff), chr(0))", remark=None),
         Attack("unlinks", UNLINK, remark=None),
-        # What a determined cheat still can do: the remark is the defence.
-        Attack("frames", FRAMES, (), answers={"twice": "def twice(x):\n    return peek('expected') * x / 3"}),
+        # The tests that run in the grader: what comes back to them is numbers, whatever was sent.
+        Attack("frames", FRAMES, ("twice",), answers={"twice": "def twice(x):\n    return peek('expected') * x / 3"}),
+        Attack("forged result", FORGE.replace("JSON", '{"dtype": "O"}'), ("twice", "free"), None,
+               answers={"twice": WRONG["twice"]}),
+        Attack("deep result", FORGE.replace("JSON", "[" * 10**5), ("twice", "free"), None,
+               answers={"twice": WRONG["twice"]}),
+        Attack("large result", "class Large:\n    def __array__(self, *a, **k):\n        return np.ones(10**7)",
+               ("twice",), answers={"twice": "def twice(x):\n    return Large()"}),
+        Attack("no result", "import builtins", ("twice", "free"), None,
+               answers={"twice": "def twice(x):\n    builtins.print = lambda *a: None\n    return 2 * x"}),
+        # What a determined cheat still can do, where tests run beside the answer: the remark is the defence.
+        Attack("frames within", FRAMES, (), answers={"total": "def total(values):\n    return peek('np').sum(values)"}),
         Attack("encodes", EAVESDROP, last="import base64\nprint(base64.b64encode(str(heard).encode()))"),
     ]  # fmt: skip
 

@@ -1,5 +1,7 @@
 """A reader's answer beside the right one, and what is off: for "your turn" cells and for the tests of assignments."""
 
+import hashlib
+
 import numpy as np
 
 
@@ -80,3 +82,16 @@ def _difference(answer, expected):
     if answer.size > 1 and np.ptp(offset) < 1e-4 * np.abs(offset).max():
         return f"every value is off by the same {offset.flat[0]:.4g}."
     return f"the largest difference is {np.abs(offset).max():.4g}."
+
+
+def seed_of(student, assignment):
+    """Return the number from which a student's own inputs and pictures are drawn, another one for each assignment.
+
+    Args:
+        student: the name in the gradebook.
+        assignment: its name.
+
+    Returns:
+        Integer of 32 bits.
+    """
+    return int.from_bytes(hashlib.sha256(f"{student}/{assignment}".encode()).digest()[:4], "big")

@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 
 import nbformat
 
+from vaelib.teaching.answers import seed_of
 from vaelib.tools.grader import preprocessors  # noqa: F401 (imported once, before the processes)
 from vaelib.tools.grader.mending import mend
+from vaelib.tools.grader.outside import import_for, outside_tests
 from vaelib.tools.grader.release import CONFIG, open_course
-from vaelib.tools.grader.shield import answers_of, student_seed
+from vaelib.tools.grader.shield import answers_of
 from vaelib.tools.grader.submissions import Submission
 from vaelib.tools.jobs import Forked, run_jobs
 from vaelib.tools.processes import interrupt_when_orphaned, limit_files, limit_memory
@@ -38,12 +40,19 @@ class Limits(NamedTuple):
     scheduler: str | None = None
 
 
+class Questions(NamedTuple):
+    """By each question's name: the names it asks for, and its tests if they run outside of the student's kernel."""
+
+    asked: dict[str, list[str]]
+    outside: dict[str, str]
+
+
 class Job(NamedTuple):
-    """A submission, the course directory that holds it alone, and the names that each question asks for."""
+    """A submission, the course directory that holds it alone, and the questions of the assignment."""
 
     submission: Submission
     folder: Path
-    asked: dict[str, list[str]]
+    questions: Questions
 
     @property
     def gradebook(self) -> str:
@@ -71,13 +80,15 @@ def prepare(submission: Submission, root: Path, work: Path) -> Job:
     shutil.copy(root / "gradebook.db", folder / "gradebook.db")
     # Not the notebook: it holds the solutions.
     shutil.copytree(root / "source" / name, folder / "source" / name, ignore=shutil.ignore_patterns("*.ipynb"))
-    asked = answers_of(nbformat.read(root / "source" / name / f"{name}.ipynb", as_version=4).cells)
+    cells = nbformat.read(root / "source" / name / f"{name}.ipynb", as_version=4).cells
+    outside = outside_tests(cells)
+    import_for(outside.values())
     handed_in = folder / "submitted" / submission.student / name
     handed_in.mkdir(parents=True)
     if submission.student != MODEL:
         mend(submission, nbformat.read(root / "release" / name / f"{name}.ipynb", as_version=4))
     nbformat.write(submission.notebook, handed_in / f"{name}.ipynb")
-    return Job(submission, folder, asked)
+    return Job(submission, folder, Questions(answers_of(cells), outside))
 
 
 def autograde(jobs: Iterable[Job], limits: Limits) -> Iterator[tuple[Job, str]]:
@@ -150,8 +161,8 @@ def autograde_here(job: Job, limits: Limits) -> None:
     limit_memory(limits.num_bytes)
     limit_files(LONGEST_FILE)
     student, assignment = job.submission.student, job.submission.assignment
-    seed = student_seed(student, assignment)
-    options = {"Execute": {"protected": limits.protected, "asked": job.asked, "seed": seed}}
+    seed = seed_of(student, assignment)
+    options = {"Execute": {"protected": limits.protected, **job.questions._asdict(), "seed": seed}}
     result = open_course(job.folder, options).autograde(assignment, student)
     result["success"] = result["success"] and job.autograded.exists()
     (job.folder / "outcome.json").write_text(json.dumps(result))

@@ -18,7 +18,7 @@ from typing import Any
 
 from vaelib.tools.cluster import ClusterError, ended_there, run_on_workers
 from vaelib.tools.grader import GraderError
-from vaelib.tools.grader.autograding import Job, Limits, autograde_here
+from vaelib.tools.grader.autograding import Job, Limits, Questions, autograde_here
 from vaelib.tools.grader.submissions import Submission
 from vaelib.tools.grader.wall import is_available
 from vaelib.tools.processes import interrupt_when_orphaned
@@ -38,7 +38,7 @@ def autograde_on_cluster(jobs: Iterable[Job], limits: Limits) -> Generator[tuple
     """
     assert limits.scheduler, "a cluster is asked for by its scheduler"
     tasks = (
-        (job, (_packed(job.folder), job.submission.student, job.submission.assignment, job.asked, limits))
+        (job, (_packed(job.folder), job.submission.student, job.submission.assignment, job.questions, limits))
         for job in jobs
     )
     try:
@@ -62,13 +62,13 @@ def _identity(protected: bool) -> dict[str, Any]:
 
 
 def _there(
-    call: str, content: bytes, student: str, assignment: str, asked: dict[str, list[str]], limits: Limits
+    call: str, content: bytes, student: str, assignment: str, questions: Questions, limits: Limits
 ) -> tuple[bytes, str]:
     """Grade one submission on a worker; return its course directory, and why its process ended, as `run_jobs` says."""
     with tempfile.TemporaryDirectory(prefix="vaelib-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         _unpack(content, folder)
-        task = {"student": student, "assignment": assignment, "asked": asked, "protected": limits.protected}
+        task = {"student": student, "assignment": assignment, "questions": questions, "protected": limits.protected}
         (folder / TASK).write_text(json.dumps({**task, "num_bytes": limits.num_bytes}), "utf-8")
         command = [sys.executable, "-m", "vaelib.tools.grader.cluster", name, str(os.getpid())]
 
@@ -98,7 +98,7 @@ def _main(folder: Path, parent: int) -> None:
     task = json.loads((folder / TASK).read_text("utf-8"))
     limits = Limits(num_bytes=task["num_bytes"], protected=task["protected"])
     submission = Submission(task["student"], task["assignment"], folder / f"{task['assignment']}.ipynb")
-    autograde_here(Job(submission, folder, task["asked"]), limits)
+    autograde_here(Job(submission, folder, Questions(*task["questions"])), limits)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from nbgrader.utils import is_grade
 from traitlets import Bool, Int
 from traitlets import Dict as TraitDict
 
-from vaelib.tools.grader.shield import CODE, Ran, canary, judge, new_token, shielded
+from vaelib.tools.grader.outside import Reply, as_outputs, reply_of, run_outside
+from vaelib.tools.grader.shield import Ran, canary, judge, new_token, scored, shielded
 from vaelib.tools.grader.wall import WalledKernel, require_wall
 from vaelib.tools.kernels import KERNEL_START, KernelProcess, WatchedKernel, watched_kernel
 
@@ -34,12 +35,17 @@ class Execute(NbGraderExecute):
     )
     asked = TraitDict({}, help="The names that each question asks for: from `shield.answers_of`.").tag(config=True)
 
-    seed = Int(0, help="The student's own, for the inputs of hidden tests: from `shield.student_seed`.").tag(
+    outside = TraitDict({}, help="The tests that need not run in the kernel: from `outside.outside_tests`.").tag(
+        config=True
+    )
+    seed = Int(0, help="The student's own, for the inputs of hidden tests: from `teaching.answers.seed_of`.").tag(
         config=True
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._process = KernelProcess()
+        self._tests: dict[int, nbformat.NotebookNode] = {}  # by the identity of the cell in their place
+        self._tampered: list[str] = []
         super().__init__(*args, **{"startup_timeout": KERNEL_START, **kwargs})
         kind = WalledKernel if self.protected else WatchedKernel
         self.kernel_manager_class = watched_kernel(self._process, kind=kind)
@@ -50,47 +56,65 @@ class Execute(NbGraderExecute):
         """Run, take the points of what was tampered with, and note the cost."""
         if self.protected:
             require_wall()
-        started = time.monotonic()
-        cells, pairs = nb.cells, {}
+        started, cells = time.monotonic(), nb.cells
+        self._tests, self._tampered = {}, []
         nb.cells = []
         for cell in cells:
-            names = self.asked.get(cell.metadata.get("nbgrader", {}).get("grade_id"))
-            if cell.cell_type != "code" or not is_grade(cell) or names is None:
-                nb.cells.append(cell)
-                continue
-            tokens = [new_token(), new_token()]
-            pair = [
-                nbformat.v4.new_code_cell(make(cell.source, names, token, self.seed))
-                for make, token in zip((shielded, canary), tokens, strict=True)
-            ]
-            pairs[cell.metadata.nbgrader.grade_id] = pair, tokens
-            # Whoever counts the runs cannot know which is which.
-            nb.cells += secrets.SystemRandom().sample(pair, 2)
+            if cell.cell_type == "code" and is_grade(cell) and cell.metadata.nbgrader.grade_id in self.asked:
+                place = nbformat.v4.new_code_cell()
+                self._tests[id(place)] = cell
+                cell = place
+            nb.cells.append(cell)
         try:
             nb, resources = super().preprocess(nb, resources, km)
         finally:
             nb.cells = cells
-        caught = []
-        for cell in cells:
-            question = cell.metadata.get("nbgrader", {}).get("grade_id")
-            if question not in pairs:
-                continue
-            pair, tokens = pairs[question]
-            ran = (Ran(cell.source, token, each.outputs) for each, token in zip(pair, tokens, strict=True))
-            cell.outputs, tampered = judge(question, cell.metadata.nbgrader.points, *ran)
-            cell.execution_count = pair[0].execution_count
-            caught += [question] if tampered else []
         seconds, megabytes = time.monotonic() - started, self._process.peak / 1e6
-        nb.metadata["grading"] = {"seconds": round(seconds, 1), "megabytes": round(megabytes), "tampered": caught}
+        cost = {"seconds": round(seconds, 1), "megabytes": round(megabytes), "tampered": self._tampered}
+        nb.metadata["grading"] = cost
         return nb, resources
 
     def preprocess_cell(
         self, cell: nbformat.NotebookNode, resources: dict, index: int
     ) -> tuple[nbformat.NotebookNode, dict]:
-        """Run one cell; a test leaves no trace in the history that later cells can read."""
-        if cell.source.startswith(CODE):
-            return self.execute_cell(cell, index, store_history=False), resources
-        return super().preprocess_cell(cell, resources, index)
+        """Run one cell; where a question's tests have their place, ask the question."""
+        tests = self._tests.get(id(cell))
+        if tests is None:
+            return super().preprocess_cell(cell, resources, index)
+        tests.outputs = self._ask_from_outside(tests, index) or self._ask_within(tests, index)
+        return cell, resources
+
+    def _ask_from_outside(self, tests: nbformat.NotebookNode, index: int) -> list[nbformat.NotebookNode] | None:
+        question = tests.metadata.nbgrader.grade_id
+        if self.outside.get(question) != tests.source:  # what runs in this process is the course's own text
+            return None
+
+        def execute(code: str) -> Reply:
+            return reply_of(self._run(code, index).outputs)
+
+        token = new_token()
+        verdict = run_outside(tests.source, self.asked[question], token, self.seed, execute)
+        if verdict is None:
+            return None
+        return scored(tests.metadata.nbgrader.points, Ran(tests.source, token, as_outputs(verdict)))
+
+    def _ask_within(self, tests: nbformat.NotebookNode, index: int) -> list[nbformat.NotebookNode]:
+        question = tests.metadata.nbgrader.grade_id
+        tokens = [new_token(), new_token()]
+        codes = [
+            make(tests.source, self.asked[question], token, self.seed)
+            for make, token in zip((shielded, canary), tokens, strict=True)
+        ]
+        # Whoever counts the runs cannot know which is which.
+        ran = {number: self._run(codes[number], index).outputs for number in secrets.SystemRandom().sample((0, 1), 2)}
+        test, check = (Ran(tests.source, token, ran[number]) for number, token in enumerate(tokens))
+        outputs, tampered = judge(question, tests.metadata.nbgrader.points, test, check)
+        self._tampered += [question] if tampered else []
+        return outputs
+
+    def _run(self, code: str, index: int) -> nbformat.NotebookNode:
+        """Run code that leaves no trace in the history which later cells can read."""
+        return self.execute_cell(nbformat.v4.new_code_cell(code), index, store_history=False)
 
 
 class AllowStderr(NbGraderPreprocessor):

@@ -11,10 +11,12 @@ A test may use `student_seed`, a number of the student's own: nobody can pass on
 """
 
 import ast
-import hashlib
+import builtins
 import inspect
 import re
 import secrets
+import types
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import nbformat
@@ -93,6 +95,19 @@ def _run_tests(source, names, off, parts, token, seed):  # sent to the kernel as
 CODE = inspect.getsource(_run_tests)  # every test begins with it
 
 
+def run_here(source: str, answers: Mapping[str, Callable], token: str, seed: int) -> None:
+    """Run a cell of tests as `shielded` code does, but in this process and on these functions.
+
+    Args:
+        source: of the cell.
+        answers: what stands for the functions that the question asks for, by their names.
+        token, seed: as for `shielded`.
+    """
+    known = {"__builtins__": builtins, "__name__": "tests", **answers}
+    run = known["_run_tests"] = types.FunctionType(_run_tests.__code__, known)
+    run(source, list(answers), None, _lines(source), token, seed)
+
+
 def answers_of(cells: list[nbformat.NotebookNode]) -> dict[str, list[str]]:
     """Return what each question asks for: the names that the answer cell before its tests defines.
 
@@ -102,19 +117,31 @@ def answers_of(cells: list[nbformat.NotebookNode]) -> dict[str, list[str]]:
     Returns:
         Dictionary from a question (the name of its cell of tests) to names of functions, classes and values.
     """
-    asked: dict[str, list[str]] = {}
-    names: list[str] = []
+    return {
+        tests.metadata.nbgrader.grade_id: [name for statement in answer for name in _defined(statement)]
+        for tests, answer in questions_of(cells)
+    }
+
+
+def questions_of(cells: list[nbformat.NotebookNode]) -> Iterator[tuple[nbformat.NotebookNode, list[ast.stmt]]]:
+    """Walk through the questions that tests grade.
+
+    Args:
+        cells: of the source notebook, where the solutions stand.
+
+    Yields:
+        (cell of tests, the statements of the answer cell before it).
+    """
+    answer: list[ast.stmt] = []
     for cell in cells:
         kind = cell.metadata.get("nbgrader", {})
         if cell.cell_type != "code" or not kind:
             continue
         if kind.get("grade"):
-            asked[kind["grade_id"]] = names
-            names = []
+            yield cell, answer
+            answer = []
         elif kind.get("solution"):
-            body = ast.parse(cell.source).body
-            names = [name for node in body for name in _defined(node)]
-    return asked
+            answer = ast.parse(cell.source).body
 
 
 def _defined(statement: ast.stmt) -> list[str]:
@@ -176,16 +203,6 @@ def new_token() -> str:
     return f"passed {secrets.token_hex(16)}: "
 
 
-def student_seed(student: str, assignment: str) -> int:
-    """Return the number that hidden tests draw their inputs from: one for each student and assignment.
-
-    Args:
-        student: the name in the gradebook.
-        assignment: its name.
-    """
-    return int.from_bytes(hashlib.sha256(f"{student}/{assignment}".encode()).digest()[:4], "big")
-
-
 def shielded(source: str, names: list[str], token: str = "passed: ", seed: int = 0) -> str:
     """Return the code that runs a cell of tests in a namespace of its own; it raises the first error there was.
 
@@ -193,7 +210,7 @@ def shielded(source: str, names: list[str], token: str = "passed: ", seed: int =
         source: of the cell.
         names: of the functions that the question asks for.
         token: from `new_token`; before an error it is printed, with the parts that passed, if there are several.
-        seed: from `student_seed`.
+        seed: from `teaching.answers.seed_of`.
     """
     return _CALL.format(code=CODE, source=source, names=names, off=None, parts=_lines(source), token=token, seed=seed)
 
@@ -235,18 +252,29 @@ def judge(question: str, points: float, test: Ran, check: Ran) -> tuple[list[nbf
         points: of the question.
         test, check: the test and its canary, as they ran.
     """
-    # A test shows no value of its own: one that stands there is the answer's, and nbgrader would take it for points.
-    outputs = [o for o in test.outputs if o.output_type != "execute_result" and not _says_token(o, test.token)]
     failed, caught = (any(output.output_type == "error" for output in ran.outputs) for ran in (test, check))
+    outputs = scored(points, test)
     if passed_parts(_printed(check), check.token) or not (failed or caught):
         says = _LOOK.format(question=question)
         error = nbformat.v4.new_output("error", ename=TAMPERED, evalue=says, traceback=[f"{TAMPERED}: {says}"])
-        return [*outputs, error], True
+        return [*(o for o in outputs if o.output_type != "execute_result"), error], True
+    return outputs, False
+
+
+def scored(points: float, test: Ran) -> list[nbformat.NotebookNode]:
+    """Return the outputs of a question's tests with the points of the parts that passed, as nbgrader reads them.
+
+    Args:
+        points: of the question.
+        test: as it ran.
+    """
+    # A test shows no value of its own: one that stands there is the answer's, and nbgrader would take it for points.
+    outputs = [o for o in test.outputs if o.output_type != "execute_result" and not _says_token(o, test.token)]
     worth = parts_of(test.source, points).points
     earned = sum(worth[name] for name in passed_parts(_printed(test), test.token))
-    if failed and earned:
+    if earned and any(output.output_type == "error" for output in outputs):
         outputs.insert(0, nbformat.v4.new_output("execute_result", {"text/plain": f"{earned:g}"}))
-    return outputs, False
+    return outputs
 
 
 def _printed(ran: Ran) -> str:
