@@ -6,7 +6,6 @@ import signal
 
 # As vaelib sets them; here too, for test modules that import Keras first.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 import numpy as np

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "vaelib"
-GROUND = {"checks", "mime", "files"}  # the modules that stand beside the rooms, below all of them
+GROUND = {"checks", "mime", "files", "quiet"}  # the modules that stand beside the rooms, below all of them
 BACKENDS = {"tensorflow", "jax", "torch"}
 
 BELOW = {

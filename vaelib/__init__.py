@@ -8,9 +8,11 @@ import os
 
 import lazy_loader
 
-# TensorFlow writes to stderr at C level, into the notebooks' outputs. These two, set before its import, keep it quiet.
+from vaelib.quiet import TENSORFLOW, quieten
+
+# TensorFlow writes to stderr at C level, into the notebooks' outputs. This keeps it quiet, if it is imported later.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+quieten("tensorflow", TENSORFLOW)
 
 __version__ = "0.1.0"
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -14,6 +14,7 @@ from vaelib.tools.grader.shield import Ran, answers_of, scored
 
 WITHIN = {
     "faces_trained",
+    "faces_r2",
     "vae_reparameterise",
     "vae_kl_layer",
     "vae_log_likelihood",

@@ -227,6 +227,15 @@ def as_floats(values: Any) -> Tensor:
     return ops.convert_to_tensor(values, dtype=keras.config.floatx())
 
 
+def in_full(outputs: Tensor) -> Tensor:
+    """Return what a network says in full precision, which log-densities and sums over pixels need.
+
+    Under a policy of `keras.mixed_precision` a network computes in 16 bits; everything after it does not.
+    """
+    half = keras.backend.standardize_dtype(outputs.dtype) in ("float16", "bfloat16")
+    return ops.cast(outputs, keras.config.floatx()) if half else outputs
+
+
 def as_shape(num: int | Shape) -> Shape:
     """Return a number or a shape as a shape; its entries may be tensors, where a size is not yet known."""
     return tuple(num) if isinstance(num, (tuple, list)) else (num,)

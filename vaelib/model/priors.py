@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from vaelib import checks
-from vaelib.model.distributions import Distribution, as_shape, in_range, log_prob_diagonal, register_kl
+from vaelib.model.distributions import Distribution, as_shape, in_full, in_range, log_prob_diagonal, register_kl
 from vaelib.model.posteriors import DiagonalNormal, FullNormal
 
 
@@ -198,7 +198,7 @@ class VampPrior(Prior):
         if self._connected is None:
             raise ValueError(f"{self.name} has no encoder yet: give it to a VAE, or call connect(encoder, posterior).")
         encoder, posterior = self._connected()
-        return posterior, encoder(ops.convert_to_tensor(self.pseudo_inputs))
+        return posterior, in_full(encoder(ops.convert_to_tensor(self.pseudo_inputs)))
 
     def noise(self, num=()):
         """Draw what a code is made of: `component`, uniform, shape (*num,), and `posterior`, the posterior's noise."""

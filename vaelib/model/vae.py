@@ -25,7 +25,7 @@ from vaelib.model import (  # noqa: F401
     score_function,
     transformed,
 )
-from vaelib.model.distributions import Distribution, Tensor, closed_form_kl
+from vaelib.model.distributions import Distribution, Tensor, closed_form_kl, in_full
 from vaelib.model.objectives import ELBO, Objective, Player
 from vaelib.training.steps import BlockTraining
 
@@ -341,14 +341,14 @@ def _output_size(network):
 def _run(network, name, first, y, training):
     """Call a network of one input with `first`, one of several with `first` and the parts of y."""
     if len(network.inputs) == 1:
-        return network(first, training=training)
+        return in_full(network(first, training=training))
     parts = [] if y is None else keras.tree.flatten(y)
     if len(network.inputs) != 1 + len(parts):
         raise ValueError(
             f"the {name} has {len(network.inputs)} inputs: one and {len(network.inputs) - 1} parts of y; "
             f"received {len(parts)} parts of y. Pass them as fit(x, y), elbo(x, y=y), decode(z, y)."
         )
-    return network([first, *parts], training=training)
+    return in_full(network([first, *parts], training=training))
 
 
 def _rows(tensor, rank):

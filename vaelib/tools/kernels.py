@@ -13,8 +13,8 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from vaelib.tools.processes import Family
 
 KERNEL_START = 600  # seconds that a kernel has to start: a machine may be busy
-# TensorFlow writes to stderr from C, into the cells' outputs: these two silence it.
-_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
+# TensorFlow writes to stderr from C, into the cells' outputs: this silences most of it, `vaelib.quiet` the rest.
+_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
 class KernelProcess:

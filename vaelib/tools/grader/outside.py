@@ -13,6 +13,7 @@ import inspect
 import io
 import json
 import symtable
+import sys
 import traceback
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -24,7 +25,8 @@ from vaelib.tools.grader.shield import new_token, questions_of, run_here
 
 LONGEST_RESULT = 20 * 10**6  # characters
 LONGEST_PRINT = 10_000  # of what an answer prints while it is tested
-_TENSORS = ("keras", "tensorflow")
+# What tests may import that need no tensors, beside the standard library.
+_PLAIN = ("numpy", "scipy", "sklearn", "vaelib.theory", "vaelib.teaching", "vaelib.data")
 _CALL = "{code}\n_call({name!r}, {arguments!r}, {token!r})"
 
 
@@ -54,7 +56,7 @@ class Verdict(NamedTuple):
 def outside_tests(cells: list[nbformat.NotebookNode]) -> dict[str, str]:
     """Return the tests that can be run outside of the student's kernel, as far as their text tells.
 
-    They ask for functions alone, use no tensors, and need no name that another cell defines.
+    They ask for functions alone, need no tensors, and no name that another cell defines.
 
     Args:
         cells: of the source notebook, where the solutions stand.
@@ -66,7 +68,7 @@ def outside_tests(cells: list[nbformat.NotebookNode]) -> dict[str, str]:
     for tests, answer in questions_of(cells):
         names = {statement.name for statement in answer if isinstance(statement, ast.FunctionDef)}
         plain = all(isinstance(statement, (ast.FunctionDef, ast.Import, ast.ImportFrom)) for statement in answer)
-        if plain and names and not _uses_tensors(tests.source) and not _missing(tests.source, names):
+        if plain and names and _is_plain(tests.source) and not _missing(tests.source, names):
             found[tests.metadata.nbgrader.grade_id] = tests.source
     return found
 
@@ -87,8 +89,9 @@ def _modules(source: str) -> set[str]:
     return found
 
 
-def _uses_tensors(source: str) -> bool:
-    return any(module.split(".")[0] in _TENSORS or module == "vaelib" for module in _modules(source))
+def _is_plain(source: str) -> bool:
+    plain = (*_PLAIN, *sys.stdlib_module_names)
+    return all(module in plain or module.startswith(tuple(f"{name}." for name in plain)) for module in _modules(source))
 
 
 def _missing(source: str, names: Iterable[str]) -> set[str]:
