@@ -231,13 +231,13 @@ def attacks(course, others):
         Attack("unlinks", UNLINK, remark=None),
         # The tests that run in the grader: what comes back to them is numbers, whatever was sent.
         Attack("frames", FRAMES, ("twice",), answers={"twice": "def twice(x):\n    return peek('expected') * x / 3"}),
-        Attack("forged result", FORGE.replace("JSON", '{"dtype": "O"}'), ("twice", "free"), None,
+        Attack("forged result", FORGE.replace("JSON", '{"dtype": "O"}'), ("twice", "free"),
                answers={"twice": WRONG["twice"]}),
-        Attack("deep result", FORGE.replace("JSON", "[" * 10**5), ("twice", "free"), None,
+        Attack("deep result", FORGE.replace("JSON", "[" * 10**5), ("twice", "free"),
                answers={"twice": WRONG["twice"]}),
         Attack("large result", "class Large:\n    def __array__(self, *a, **k):\n        return np.ones(10**7)",
                ("twice",), answers={"twice": "def twice(x):\n    return Large()"}),
-        Attack("no result", "import builtins", ("twice", "free"), None,
+        Attack("no result", "import builtins", ("twice", "free"),
                answers={"twice": "def twice(x):\n    builtins.print = lambda *a: None\n    return 2 * x"}),
         # What a determined cheat still can do, where tests run beside the answer: the remark is the defence.
         Attack("frames within", FRAMES, (), answers={"total": "def total(values):\n    return peek('np').sum(values)"}),

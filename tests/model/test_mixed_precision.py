@@ -1,4 +1,4 @@
-"""Networks that compute in 16 bits: what is summed over pixels and codes stays in 32, and training ends where it did."""
+"""Networks that compute in 16 bits: what is summed over pixels and codes stays in 32, and training ends the same."""
 
 import keras
 import numpy as np
