@@ -451,6 +451,10 @@ def test_a_critic_of_another_shape_is_refused():
     for inputs, outputs in ((1, 1), (3, 1), (2, 2)):
         with pytest.raises(ValueError, match=f"critic must have two inputs.*received {inputs} inputs and output shape"):
             AdversarialELBO(critic(inputs, outputs))
+    networks = vaelib.dense_encoder((3,), 4), vaelib.dense_decoder(2, 3)
+    parts = vaelib.DiagonalNormal(2), vaelib.Bernoulli((3,)), StandardNormal(2)
+    with pytest.raises(ValueError, match=r"critic's input for x has shape \(2,\), but x has \(3,\): they must be"):
+        vaelib.VAE(*networks, *parts, AdversarialELBO(critic(2, 1))).players()
     with pytest.raises(ValueError, match="critic_steps must be a whole number of at least 1; received 0"):
         AdversarialELBO(critic(2, 1), critic_steps=0)
     with pytest.raises(ValueError, match="beta must be a finite number above 0; received 0"):

@@ -146,6 +146,10 @@ def for_three():
             "as many values as the base, 2; CouplingFlow was built for 3. Make a new one",
         ),
         (lambda: Transformed(StandardNormal(2), []), r"flows must hold at least one flow, for example \[PlanarFlow"),
+        (
+            lambda: Transformed(StandardNormal(2), [PlanarFlow(), keras.layers.Dense(2)]),
+            r"flows must hold flows alone, for example \[PlanarFlow\(\)\]; received Dense",
+        ),
         (lambda: chain(implicit()), "base must have a density over real numbers; ImplicitPosterior has none"),
         (lambda: chain(Bernoulli(2)), "base must have a density over real numbers; Bernoulli has none"),
         (lambda: chain(StandardNormal(2), num_mean_draws=0), "num_mean_draws must be a whole number of at least 1"),

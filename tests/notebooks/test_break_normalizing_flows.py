@@ -75,8 +75,13 @@ BROKEN = {
     ),
     "the coarse grid: too coarse": (
         ENCODER,
-        code("codes = Codes(121)", "codes = Codes(25)"),
-        ["(1) the coarser grid gives the same log p(x)"],
+        code("Codes(121, radius", "Codes(25, radius"),
+        ["(1) the coarser grid gives the same log p(x)", "(1) all codes, in double precision: the same"],
+    ),
+    "the far codes: too near": (
+        ENCODER,
+        code("radius=5.5", "radius=2.5"),
+        ["(1) all codes, in double precision: the same"],
     ),
     "networks: a tenth too much log-determinant": (
         MAPS,

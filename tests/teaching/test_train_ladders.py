@@ -22,11 +22,13 @@ def test_the_kls_of_the_layers_add_up_to_that_of_the_model():
         assert script.kl_of_layers(vae, x, 2_000).sum() == pytest.approx(estimate, rel=0.02)
 
 
-def test_the_decoder_reads_the_lowest_layer_alone():
-    vae = script.build(0, "top down", hidden=5)
-    z = np.random.default_rng(0).standard_normal((2, sum(script.LAYERS))).astype("float32")
+@pytest.mark.parametrize("layers", [script.LAYERS, script.DEEP])
+def test_the_decoder_reads_the_lowest_layer_alone(layers):
+    vae = script.build(0, "top down", hidden=5, layers=layers)
+    assert vae.prior.layer_sizes == vae.posterior.layer_sizes == layers
+    z = np.random.default_rng(0).standard_normal((2, sum(layers))).astype("float32")
     moved = z.copy()
-    moved[:, : -script.LAYERS[-1]] += 1
+    moved[:, : -layers[-1]] += 1
     np.testing.assert_array_equal(vae.decode(moved), vae.decode(z))
     moved[:, -1] += 1
     assert np.any(vae.decode(moved) != vae.decode(z))
@@ -54,12 +56,20 @@ def test_the_script_writes_what_the_lesson_reads(tmp_path, capsys):
     for row in record["models"]:
         assert np.shape(row["kls"]) == (2, 3) and row["elbo"] < row["log_evidence"]
     assert "top down 1 0 [" in capsys.readouterr().out
+    script.main([*arguments, "--warm-up", "1", "--deep"])
+    record = json.loads((tmp_path / "deep_ladders.json").read_text("utf-8"))
+    assert [(row["posterior"], row["warm_up"]) for row in record["models"]] == [(name, 1) for name in script.POSTERIORS]
+    assert all(np.shape(row["kls"]) == (2, 5) for row in record["models"])
 
 
-def test_the_file_that_ships_is_of_this_script():
-    record = json.loads((FOLDER / "ladders.json").read_text("utf-8"))
-    assert record["script"] == "python -m vaelib.teaching.train_ladders" and record["data"] == "MNIST"
+@pytest.mark.parametrize(
+    ("name", "option", "layers", "kinds"),
+    [("ladders", "", script.LAYERS, 4), ("deep_ladders", " --deep", script.DEEP, 2)],
+)
+def test_the_file_that_ships_is_of_this_script(name, option, layers, kinds):
+    record = json.loads((FOLDER / f"{name}.json").read_text("utf-8"))
+    assert record["script"] == "python -m vaelib.teaching.train_ladders" + option and record["data"] == "MNIST"
     expected = (script.NUM_TRAIN, script.EPOCHS, script.WARM_UP, script.HIDDEN, script.NUM_TEST, script.NUM_SEEDS)
     names = ("images", "epochs", "warm_up", "hidden", "test_images", "seeds")
-    assert tuple(record[name] for name in names) == expected and tuple(record["layers"]) == script.LAYERS
-    assert len(record["models"]) == 4 * script.NUM_SEEDS
+    assert tuple(record[name] for name in names) == expected and tuple(record["layers"]) == layers
+    assert len(record["models"]) == kinds * script.NUM_SEEDS

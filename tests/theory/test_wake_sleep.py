@@ -106,14 +106,38 @@ def dreams(machine):
     return total
 
 
+def surprise(machine):
+    """−E log p(x) over the data, from all states."""
+    return -sum(
+        share * np.log(sum(joint(machine, x, h1, h2)[0] for h1 in machine.states[1] for h2 in machine.states[2]))
+        for share, x in zip(DATA, machine.states[0], strict=True)
+    )
+
+
+def from_posterior(machine):
+    """A function of a machine: −E log q(h|x) over the data and the posterior of the one given here."""
+    shares = []
+    for share, x in zip(DATA, machine.states[0], strict=True):
+        p = np.array([joint(machine, x, h1, h2)[0] for h1 in machine.states[1] for h2 in machine.states[2]])
+        shares += [*(share * p / p.sum())]
+    return lambda moved: (
+        -sum(
+            share * np.log(joint(moved, *states)[1])
+            for share, states in zip(shares, itertools.product(*moved.states), strict=True)
+        )
+    )
+
+
 @pytest.mark.parametrize(
     ("weights", "gradient", "loss"),
     [
         ("generative", lambda m: m.wake_gradient(DATA)[0], lambda m: m.free_energy(DATA)),
         ("recognition", lambda m: m.sleep_gradient(), dreams),
         ("recognition", lambda m: m.free_energy_gradient(DATA), lambda m: m.free_energy(DATA)),
+        ("generative", lambda m: m.reweighted_gradient(DATA)[0], surprise),
+        ("recognition", lambda m: m.reweighted_gradient(DATA)[2], lambda m: from_posterior(m)(m)),
     ],
-    ids=["wake", "sleep", "free energy"],
+    ids=["wake", "sleep", "free energy", "reweighted, for p", "reweighted, for q"],
 )
 def test_gradients_of_a_machine_are_differences(machine, weights, gradient, loss):
     found, rng = gradient(machine), np.random.default_rng(1)
@@ -127,31 +151,43 @@ def test_gradients_of_a_machine_are_differences(machine, weights, gradient, loss
             assert (ends[0] - ends[1]) / 2e-5 == pytest.approx(np.sum(direction * slope), abs=1e-8)
 
 
-def test_the_tops_biases_have_their_gradient(machine):
-    found, ends = machine.wake_gradient(DATA)[1], []
+@pytest.mark.parametrize(
+    ("gradient", "loss"),
+    [
+        (lambda m: m.wake_gradient(DATA)[1], lambda m: m.free_energy(DATA)),
+        (lambda m: m.reweighted_gradient(DATA)[1], surprise),
+    ],
+    ids=["wake", "reweighted"],
+)
+def test_the_tops_biases_have_their_gradient(machine, gradient, loss):
+    found, ends = gradient(machine), []
     for sign in (1, -1):
         machine.top[0] += sign * 1e-5
-        ends.append(machine.free_energy(DATA))
+        ends.append(loss(machine))
         machine.top[0] -= sign * 1e-5
     assert (ends[0] - ends[1]) / 2e-5 == pytest.approx(found[0], abs=1e-8)
 
 
-@pytest.mark.parametrize("asleep", [True, False])
-def test_a_step_goes_down_its_gradients(asleep):
+@pytest.mark.parametrize("teacher", ["sleep", "free energy", "reweighted"])
+def test_a_step_goes_down_its_gradients(teacher):
     machine, data = HelmholtzMachine((4, 3, 1), np.random.default_rng(2), 0.5), bars(2)
     below, top = machine.wake_gradient(data)
-    above = machine.sleep_gradient() if asleep else machine.free_energy_gradient(data)
+    above = machine.sleep_gradient() if teacher == "sleep" else machine.free_energy_gradient(data)
+    if teacher == "reweighted":
+        below, top, above = machine.reweighted_gradient(data)
     before = [*machine.generative, *machine.recognition]
-    biases, energies = machine.top, [machine.free_energy(data)]
-    machine.step(data, 0.1, asleep)
+    biases, reached = machine.top, []
+    machine.step(data, 0.1, teacher)
     for old, new, slope in zip(before, [*machine.generative, *machine.recognition], below + above, strict=True):
         for one, two, gradient in zip(old, new, slope, strict=True):
             np.testing.assert_allclose(two, one - 0.1 * gradient)
     np.testing.assert_allclose(machine.top, biases - 0.1 * top)
-    for _ in range(0 if asleep else 20):
-        energies.append(machine.free_energy(data))
-        machine.step(data, 0.1, asleep)
-    assert np.all(np.diff(energies) < 0)
+    for _ in range(20):
+        reached.append((machine.free_energy(data), machine.kl_from(data)))
+        machine.step(data, 0.1, teacher)
+    # Sleep promises nothing; the ELBO its own loss; the reweighted step that of the model.
+    promised = {"sleep": [], "free energy": [0], "reweighted": [1]}[teacher]
+    assert np.all(np.diff(reached, axis=0)[:, promised] < 0)
 
 
 def test_bars():
@@ -173,5 +209,7 @@ def test_bad_input_is_named():
         HelmholtzMachine((3,), rng)
     with pytest.raises(ValueError, match="a probability for each of the 16 states"):
         HelmholtzMachine((4, 2), rng).step(bars(3), 1.0)
+    with pytest.raises(ValueError, match="teacher must be one of sleep, free energy, reweighted; received 'dreams'"):
+        HelmholtzMachine((4, 2), rng).step(bars(2), 1.0, "dreams")
     with pytest.raises(ValueError, match="strictly between 0 and 1"):
         TOY.wake(np.array([1.0, 0.5]))

@@ -287,8 +287,8 @@ class AdversarialELBO(Objective):
         """Return two players: the critic follows its own loss, everything else the ELBO.
 
         Raises:
-            ValueError: without contrast the prior has weights of its own, with it no density; the encoder reads more
-                than x, or the posterior is not reparameterised.
+            ValueError: without contrast the prior has weights of its own, with it no density; the critic's inputs have
+                other shapes than x and z, the encoder reads more than x, or the posterior is not reparameterised.
         """
         require_path(vae.posterior)
         if self.contrast is not None:
@@ -299,6 +299,13 @@ class AdversarialELBO(Objective):
                 "samples of the prior alone. Take a prior without weights, for example StandardNormal, or give "
                 "contrast."
             )
+        seen = ("x", vae.encoder.inputs[0].shape[1:]), ("z", vae.posterior.event_shape)
+        for (name, shape), given in zip(seen, self.critic.inputs, strict=True):
+            if tuple(given.shape[1:]) != tuple(shape):
+                raise ValueError(
+                    f"the critic's input for {name} has shape {tuple(given.shape[1:])}, but {name} has "
+                    f"{tuple(shape)}: they must be equal."
+                )
         if len(vae.encoder.inputs) > 1:
             raise ValueError(
                 f"the encoder has {len(vae.encoder.inputs)} inputs, but the critic reads x and z alone: where the "

@@ -7,6 +7,7 @@ from keras import ops
 
 from vaelib import checks
 from vaelib.model.distributions import Distribution
+from vaelib.model.flows import Flow
 
 
 @keras.saving.register_keras_serializable(package="vaelib")
@@ -25,13 +26,17 @@ class Transformed(Distribution):
         seed: seed of the first weights.
 
     Raises:
-        ValueError: flows is empty, one was built for another number of values, or the base has no density.
+        ValueError: flows is empty or holds what is no flow, one was built for another number of values, or the base
+            has no density.
     """
 
     def __init__(self, base, flows, num_mean_draws=500, seed=None, **kwargs):
         super().__init__(base.event_shape, seed=seed, **kwargs)
         if not flows:
             raise ValueError("flows must hold at least one flow, for example [PlanarFlow()]; received none.")
+        strange = [type(flow).__name__ for flow in flows if not isinstance(flow, Flow)]
+        if strange:
+            raise ValueError(f"flows must hold flows alone, for example [PlanarFlow()]; received {', '.join(strange)}.")
         if not base.has_density or base.support != "real":
             raise ValueError(f"base must have a density over real numbers; {type(base).__name__} has none.")
         self.base, self.flows = base, list(flows)

@@ -2,7 +2,8 @@
 
 Three layers of latents, with a posterior of independent layers or one from the top down, with and without a warm-up of
 the KL; three seeds each, on MNIST binarised anew in each step. After each epoch the KL of each layer is measured on the
-same test digits. Writes ladders.json into the folder of the pretrained weights.
+same test digits. Writes ladders.json into the folder of the pretrained weights. With `--deep` five layers, with a
+warm-up alone, into deep_ladders.json.
 """
 
 import argparse
@@ -25,26 +26,28 @@ from vaelib.pretrained.weights import FOLDER
 
 POSTERIORS = ("independent layers", "top down")
 LAYERS = (4, 8, 20)  # numbers in z3, z2 and z1
+DEEP = (4, 8, 16, 32, 64)  # as many as in the ladder of Sønderby et al. 2016
 HIDDEN, BATCH_SIZE, LEARNING_RATE = 200, 100, 2e-3
 EPOCHS, WARM_UP = 30, 10
 NUM_SEEDS, NUM_TRAIN, NUM_TEST, NUM_DRAWS, NUM_IMPORTANCE = 3, 10_000, 500, 20, 200
 
 
-def build(seed, posterior, hidden=HIDDEN):
+def build(seed, posterior, hidden=HIDDEN, layers=LAYERS):
     """Return an untrained VAE with the prior p(z3) p(z2|z3) p(z1|z2), whose decoder reads z1 alone.
 
     Args:
         seed: of the weights and of the noise.
         posterior: a name of `POSTERIORS`.
         hidden: width of the one hidden layer of each network.
+        layers: how many numbers each layer holds, the top first.
     """
     keras.utils.set_random_seed(seed)
-    pairs = list(zip(LAYERS, LAYERS[1:], strict=False))
+    pairs = list(zip(layers, layers[1:], strict=False))
     between = lambda: [dense_decoder(above, 2 * below, (hidden,)) for above, below in pairs]  # noqa: E731
-    prior = Chain([StandardNormal(LAYERS[0]), *map(DiagonalNormal, LAYERS[1:])], between(), seed=seed)
-    q = TopDown(LAYERS, between() if posterior == "top down" else None, seed=seed)
-    z = keras.Input((sum(LAYERS),))
-    decoder = keras.Model(z, dense_decoder(LAYERS[-1], 784, (hidden,))(z[:, -LAYERS[-1] :]))
+    prior = Chain([StandardNormal(layers[0]), *map(DiagonalNormal, layers[1:])], between(), seed=seed)
+    q = TopDown(layers, between() if posterior == "top down" else None, seed=seed)
+    z = keras.Input((sum(layers),))
+    decoder = keras.Model(z, dense_decoder(layers[-1], 784, (hidden,))(z[:, -layers[-1] :]))
     encoder = dense_encoder((28, 28), q.params_size, (hidden,))
     vae = VAE(encoder, decoder, q, Bernoulli((28, 28), seed=seed), prior, binarise=True)
     vae.compile(keras.optimizers.Adam(LEARNING_RATE))
@@ -93,13 +96,13 @@ def kl_of_layers(vae, x, num_draws=NUM_DRAWS):
     return ops.convert_to_numpy(ops.mean(layer_kls(vae.posterior, params, vae.prior, z), axis=(0, 1))).astype(float)
 
 
-def train(posterior, warm_up, seed, x_train, x_test, epochs=EPOCHS, hidden=HIDDEN):
+def train(posterior, warm_up, seed, x_train, x_test, epochs=EPOCHS, hidden=HIDDEN, layers=LAYERS):
     """Train one model.
 
     Returns:
         The model, and the KLs of the layers after each epoch, nats, shape (epochs, layers).
     """
-    vae, watch = build(seed, posterior, hidden), LayerKLs(x_test)
+    vae, watch = build(seed, posterior, hidden, layers), LayerKLs(x_test)
     vae.fit(x_train, epochs=epochs, batch_size=BATCH_SIZE, verbose=0, callbacks=[WarmUp(warm_up), watch])
     return vae, np.array(watch.kls)
 
@@ -121,32 +124,34 @@ def main(arguments=None):
     parser.add_argument("--warm-up", type=int, default=WARM_UP, help="epochs in which beta rises to 1")
     parser.add_argument("--hidden", type=int, default=HIDDEN, help="units of the hidden layers")
     parser.add_argument("--images", type=int, default=NUM_TRAIN, help="how many to train on")
+    parser.add_argument("--deep", action="store_true", help="five layers, with the warm-up alone")
     options = parser.parse_args(arguments)
     mnist = load_mnist()
     x_train, x_test = mnist.x_train[: options.images].copy(), black_and_white(mnist.x_test[:NUM_TEST])
+    layers, name = (DEEP, "deep_ladders.json") if options.deep else (LAYERS, "ladders.json")
     rows = []
     for posterior in POSTERIORS:
-        for warm_up in (0, options.warm_up):
+        for warm_up in (options.warm_up,) if options.deep else (0, options.warm_up):
             for seed in range(options.seeds):
-                vae, kls = train(posterior, warm_up, seed, x_train, x_test, options.epochs, options.hidden)
+                vae, kls = train(posterior, warm_up, seed, x_train, x_test, options.epochs, options.hidden, layers)
                 row = {"posterior": posterior, "warm_up": warm_up, "seed": seed, "kls": np.round(kls, 3).tolist()}
                 row["elbo"] = round(float(vae.elbo(x_test, NUM_DRAWS).mean()), 3)
                 row["log_evidence"] = round(float(log_evidence(vae, x_test, NUM_IMPORTANCE).mean()), 3)
                 rows.append(row)
                 print(posterior, warm_up, seed, row["kls"][-1], row["elbo"], row["log_evidence"], flush=True)
     record = {
-        "script": "python -m vaelib.teaching.train_ladders",
+        "script": "python -m vaelib.teaching.train_ladders" + " --deep" * options.deep,
         "data": mnist.source.name,
         "images": len(x_train),
         "test_images": len(x_test),
         "epochs": options.epochs,
         "warm_up": options.warm_up,
         "hidden": options.hidden,
-        "layers": list(LAYERS),
+        "layers": list(layers),
         "seeds": options.seeds,
         "models": rows,
     }
-    (options.folder / "ladders.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    (options.folder / name).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from vaelib import checks
 from vaelib.theory.discrete import SigmoidBeliefNetwork, all_states
 
 MOST_PAIRS = 2**20  # of states of two neighbouring layers; bounds the memory
+TEACHERS = ("sleep", "free energy", "reweighted")  # of a machine's recognition
 LOG_TIMES = (-40.0, 40.0, 4001)  # from, to, how many: of the integral over shares
 
 
@@ -208,10 +209,42 @@ class HelmholtzMachine:
             occupied = pairs.sum(axis=0)
         return gradients
 
-    def step(self, data, rate, asleep=True):
-        """One step of all weights: the generative ones by wake, the others by sleep, or down the free energy."""
-        below, top = self.wake_gradient(data)
-        above = self.sleep_gradient() if asleep else self.free_energy_gradient(data)
+    def reweighted_gradient(self, data):
+        """The gradients of reweighted wake-sleep with as many draws as one likes: (for p, the top's biases, for q).
+
+        Both are means over the data and the posterior p(h|x), which endless draws come to. That for p is the gradient
+        of −E log p(x), that for q the gradient of the mean KL(p(h|x) ‖ q(h|x)) in the recognition weights.
+
+        Source: Bornschein & Bengio (2015), section 2.
+        """
+        occupied, marginals, below, above = self._checked(data), self.marginals(), [], []
+        for n in range(len(self.generative)):
+            # By Bayes' rule; given one layer, those above it do not depend on those below.
+            upwards = marginals[n + 1] * np.exp(self._down(n)).T / marginals[n][:, None]
+            pairs = occupied[:, None] * upwards
+            below.append(_gradient(self.generative[n], self.states[n + 1], self.states[n], -pairs.T))
+            above.append(_gradient(self.recognition[n], self.states[n], self.states[n + 1], -pairs))
+            occupied = pairs.sum(axis=0)
+        return below, expit(self.top) - occupied @ self.states[-1], above
+
+    def step(self, data, rate, teacher="sleep"):
+        """One step of all weights.
+
+        Args:
+            data: as for `kl_from`.
+            rate: the length of the step.
+            teacher: what the recognition learns from. "sleep": dreams; "free energy": the ELBO; with both the
+                generative weights learn awake. "reweighted": `reweighted_gradient`, for all weights.
+        Raises:
+            ValueError: teacher is none of the three.
+        """
+        if teacher not in TEACHERS:
+            raise ValueError(f"teacher must be one of {', '.join(TEACHERS)}; received {teacher!r}.")
+        if teacher == "reweighted":
+            below, top, above = self.reweighted_gradient(data)
+        else:
+            below, top = self.wake_gradient(data)
+            above = self.sleep_gradient() if teacher == "sleep" else self.free_energy_gradient(data)
         self.generative = _moved(self.generative, below, rate)
         self.recognition = _moved(self.recognition, above, rate)
         self.top = self.top - rate * top
