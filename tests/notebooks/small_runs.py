@@ -22,7 +22,9 @@ CHANGED = {
         pca_steps=1500,
         seed=1,
     ),  # fmt: skip
-    "09_faces": dict(latent_dim=3, hidden_units=100, epochs=4, batch_size=60, num_seeds=2, drawn_epochs=20, seed=1),
+    "09_faces": dict(
+        latent_dim=3, hidden_units=100, epochs=4, batch_size=60, num_seeds=2, num_planes=2, drawn_epochs=20, seed=1
+    ),
     "10_wrong_losses": dict(
         num_train=1500, latent_dim=6, hidden_units=50, epochs=8, learning_rate=8e-3, num_checked=1, seed=1
     ),

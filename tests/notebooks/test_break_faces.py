@@ -9,7 +9,7 @@ from vaelib.teaching.claims import ClaimError
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_xla")]
 
 NOTEBOOK = "09_faces"
-QUICK = {"hidden_units": 20, "epochs": 1, "num_seeds": 1, "drawn_epochs": 1, "batch_size": 300}
+QUICK = {"hidden_units": 20, "epochs": 1, "num_seeds": 1, "num_planes": 1, "drawn_epochs": 1, "batch_size": 300}
 # Pieces of the notebook's own code: (the piece, what breaks it, the claim that catches it).
 SOURCES = {
     "a test of random frames": (
@@ -36,6 +36,21 @@ SOURCES = {
         "np.array(runs[name][block]) - runs[other][block]",
         "np.array(runs[name][block]) - runs[name][block][::-1]",
         "the tails gain on the test block",
+    ),
+    "training frames for the test block": (
+        'np.array(runs[name]["test"]) for name in names',
+        'np.array(runs[name]["training"]) for name in names',
+        "the reference's ten runs lie around the figure reported",
+    ),
+    "the better recipe against itself": (
+        "np.array(runs[name][block]) - runs[other][block]",
+        "np.array(runs[name][block]) - runs[name][block][::-1]",
+        "the best recipe is ahead of the reference",
+    ),
+    "the reference taken for the best": (
+        "of_reference, of_best = tests",
+        "of_best, of_reference = tests",
+        "and its median below −600 nats",
     ),
     "rows for columns in the slope": (
         "slope = np.gradient(mean, axis=1)",
@@ -80,6 +95,16 @@ def test_a_broken_cell_breaks_its_claim(broken):
     old, new, claim = SOURCES[broken]
     with pytest.raises(ClaimError):
         run_until(NOTEBOOK, claim, parameters=QUICK, source={old: new})
+
+
+@pytest.mark.parametrize("claim", ["kept: sober and smiling over two spreads apart", "from another seed less than one"])
+def test_planes_that_do_not_differ_are_noticed(claim):
+    breaks = {
+        "planes.append(apart(vae.encode(frames)))": "planes.append(1.5)",
+        "here = same and not faces.source.stand_in and num_planes >= 4": "here = True",
+    }
+    with pytest.raises(ClaimError):
+        run_until(NOTEBOOK, claim, parameters=QUICK, source=breaks)
 
 
 def test_a_broken_density_breaks_its_claim():

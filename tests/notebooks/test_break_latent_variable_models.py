@@ -158,7 +158,10 @@ SOURCES = {
         "price(autoencoder), price(wide_autoencoder)": "price(wide_autoencoder), price(autoencoder)"
     },
     "the wider bottleneck's images are nearer to the originals": {
-        "for m in (autoencoder, wide_autoencoder)\n]": "for m in (wide_autoencoder, autoencoder)\n]"
+        "for m in (autoencoder, wide_autoencoder)]\noff": "for m in (wide_autoencoder, autoencoder)]\noff"
+    },
+    "through two numbers most images stay the digit they were, through more nearly all": {
+        "y_train[cdist(images, x_train).argmin(axis=1)]": "y_train[cdist(images, x_train).argmax(axis=1)]"
     },
     "(2): codes moved by A, every image's loss the same": {"np.linalg.inv(stretch) @": "stretch @"},
     "(2): most images get another nearest neighbour": {"[[30.0, 5.0], [0.0, 0.01]]": "[[30.0, 0.0], [0.0, 30.0]]"},

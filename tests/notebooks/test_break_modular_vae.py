@@ -147,5 +147,6 @@ def test_a_model_of_pca_that_is_broken_is_caught():
     assert {
         "no weights beat the closed form (11)",
         "(11) its variance is the mean of the eigenvalues left out",
+        "the columns span the space of the axes",
         "W's columns: nearer to right angles than after 9 of 10 rotations R",
     } <= failed

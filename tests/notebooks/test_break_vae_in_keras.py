@@ -11,7 +11,8 @@ NOTEBOOK = "07_vae_in_keras"
 SMALL = {
     "x_train, x_test, y_test = mnist.x_train, mnist.x_test, mnist.y_test": (
         "x_train, x_test, y_test = mnist.x_train[:2000], mnist.x_test[:1000], mnist.y_test[:1000]"
-    )
+    ),
+    ", jit_compile=True": "",
 }
 QUICK = {"hidden_units": 30, "epochs": 1, "batch_size": 20}
 

@@ -42,16 +42,17 @@ WITHOUT = {
     "20_diffusion": ("runs = []",),
     "21_same_parts_elsewhere": ("def quantised(", "def cell_model("),
 }
-# The same claims in less time: fewer images, and no look for garbage before each model.
+# The same claims in less time: fewer images, no XLA, and no look for garbage before each model.
 SHORTER = {
     "07_vae_in_keras": {
         "x_train, x_test, y_test = mnist.x_train, mnist.x_test, mnist.y_test": (
             "x_train, x_test, y_test = mnist.x_train[:12_000], mnist.x_test[:2_000], mnist.y_test[:2_000]"
         ),
         "x_train[:20_000]": "x_train[:5_000]",
+        ", jit_compile=True": "",
     },
     "10_wrong_losses": {
-        "    keras.backend.clear_session()": "    # keras.backend.clear_session()",
+        "    forget_models()": "    # forget_models()",
     },
 }
 

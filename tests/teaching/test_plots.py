@@ -180,11 +180,18 @@ def test_the_manifold_is_decoded_in_one_call_and_its_ticks_name_the_codes():
     # One value per image: the product of the two probabilities, largest in the upper right corner.
     grid = np.outer([0.9, 0.5, 0.1], [0.1, 0.5, 0.9])
     np.testing.assert_allclose(picture[::4, ::2], grid, atol=1e-6)
-    z = norm.ppf([0.1, 0.5, 0.9])
-    np.testing.assert_allclose([float(t.get_text()) for t in ax.get_xticklabels()], z, atol=0.051)
-    np.testing.assert_allclose([float(t.get_text()) for t in ax.get_yticklabels()], z, atol=0.051)
-    assert list(ax.get_yticks()) == [0.5, 1.5, 2.5]
     assert ax.get_images()[0].get_extent() == [0, 3, 0, 3] and ax.get_ylim() == (0, 3)
+
+
+@pytest.mark.parametrize(("per_side", "named"), [(1, [0]), (10, range(-2, 3)), (201, range(-2, 3))])
+def test_the_manifolds_ticks_are_whole_numbers_where_those_codes_are(per_side, named):
+    ax = plots.manifold(lambda z: np.zeros((len(z), 2, 2)), per_side)
+    middles = np.arange(per_side) + 0.5  # of the images, whose codes are known
+    codes = plots.manifold_codes(per_side)[:per_side, 0]
+    for places, labels in ((ax.get_xticks(), ax.get_xticklabels()), (ax.get_yticks(), ax.get_yticklabels())):
+        assert [int(label.get_text().replace("\N{MINUS SIGN}", "-")) for label in labels] == list(named)
+        # Steps are even in probability, so what lies between two images does too.
+        np.testing.assert_allclose(np.interp(places, middles, norm.cdf(codes)), norm.cdf(named), atol=1e-6)
 
 
 def test_the_style_is_one_for_the_course():

@@ -175,7 +175,8 @@ def _compiled_noise(posterior, params):
     """Return four calls of the sampler in one compiled program, as in `fit`, each of shape (n, latent_dim)."""
     inputs = keras.Input(params.shape[1:])
     sampler = keras.Model(inputs, _Sampler(posterior)(inputs))
-    return [sampler.predict(params, batch_size=len(params), verbose=0) for _ in range(4)]
+    calls = sampler.predict(np.concatenate([params] * 4), batch_size=len(params), verbose=0)
+    return np.split(calls, 4)
 
 
 class _Sampler(keras.layers.Layer):

@@ -3,7 +3,7 @@
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from vaelib.checks import positive_int
 from vaelib.teaching.figures import DPI, SHOWN_DPI, install
@@ -246,9 +246,13 @@ def manifold(decode, per_side=15, coverage=0.98, ax=None):
         ax = plt.subplots(figsize=(6.5 * width / max(height, width), 6.5 * height / max(height, width)))[1]
     ax.imshow(tile(images, rows=per_side, gap=0), vmin=0, vmax=1, cmap="gray", extent=(0, per_side, 0, per_side))
     ax.set_aspect(images.shape[1] / images.shape[2])
-    shown = sorted({0, per_side // 2, per_side - 1})
-    ax.set_xticks([i + 0.5 for i in shown], [f"{z[i, 0]:.1f}".replace("-0.0", "0.0") for i in shown])
-    ax.set_yticks([i + 0.5 for i in shown], [f"{z[-1 - i * per_side, 1]:.1f}".replace("-0.0", "0.0") for i in shown])
+    # Whole numbers, each where its own probability is: a code stands in the middle of its image.
+    last = int(z.max())
+    codes = np.arange(-last, last + 1)
+    places = 0.5 + (per_side - 1) * (ndtr(codes) - (1 - coverage) / 2) / coverage
+    names = [str(code).replace("-", "\N{MINUS SIGN}") for code in codes]
+    ax.set_xticks(places, names)
+    ax.set_yticks(places, names)
     ax.set(xlabel="$z_1$", ylabel="$z_2$")
     return ax
 
