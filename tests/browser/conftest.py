@@ -47,6 +47,7 @@ def browser():
     playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if CHROMIUM is None:
         pytest.skip("no Chromium was found on this machine")
+    playwright_api.expect.set_options(timeout=120_000)  # a busy machine may take its time
     with playwright_api.sync_playwright() as playwright:
         # A proxy of the environment would be asked even for this machine's own address.
         environment = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}

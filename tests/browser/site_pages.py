@@ -53,8 +53,12 @@ def visit(browser):
 
 
 def typeset(page):
-    """Wait until every formula has its size, and everything its width."""
+    """Wait until every formula has its size, and everything its width.
+
+    A page hears of a new width, and of what was folded out, with its next frame; its own timer for that is the shorter
+    one, and timers come due in order.
+    """
     page.evaluate(
-        """() => new Promise((done) => setTimeout(
-          () => (window.MathJax?.Hub ? MathJax.Hub.Queue(() => setTimeout(done, 50)) : done()), 300))"""
+        """() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(
+          () => (window.MathJax?.Hub ? MathJax.Hub.Queue(() => setTimeout(done, 50)) : done()), 300))))"""
     )

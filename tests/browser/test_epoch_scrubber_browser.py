@@ -79,6 +79,10 @@ def test_a_finger_scrubs_through_the_epochs(open_page):
     box = page.get_by_label("Epoch", exact=True).bounding_box()
     for share, epoch in [(0.02, 0), (0.5, 2), (0.98, 9)]:
         page.touchscreen.tap(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
+        # The browser makes a click of a tap when the finger has gone.
+        playwright_api.expect(page.get_by_label("Epoch", exact=True)).to_have_attribute(
+            "aria-valuetext", f"epoch {epoch}"
+        )
         settle(page)
         require(page, runs, epoch)
 

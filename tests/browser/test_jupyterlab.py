@@ -21,7 +21,6 @@ from vaelib import pretrained
 pytest.importorskip("jupyterlab", reason="jupyterlab is not installed")
 playwright_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright_api.expect
-expect.set_options(timeout=120_000)  # a busy machine may take its time
 
 ROOT = Path(__file__).parents[2]
 # A run that takes seconds: what is trained does not matter here.
@@ -268,24 +267,25 @@ def test_notebook_00_from_end_to_end(open_notebook, capsys):
     assert np.abs(pixels(draw.locator(".rebuilt")) - before).max() > 20
 
 
-def readout(lab):
-    return lab.locator(".readout").inner_text()
-
-
 def shown(lab):
-    """All that a lab draws and says."""
-    return lab.locator(".picture").inner_html() + readout(lab)
+    """All that a lab draws and says, after the next two frames."""
+    return lab.evaluate(
+        """async (lab) => {
+          await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+          return lab.querySelector(".picture").innerHTML + lab.querySelector(".readout").innerText;
+        }"""
+    )
 
 
 def move_everything(page, lab):
     """Every handle by mouse and by keyboard, every slider by keyboard: each changes what the lab shows."""
     lab.scroll_into_view_if_needed()
+    expect(lab.locator(".readout")).not_to_be_empty()  # a lab draws when it has learned its width, in a later frame
     for hold in [*lab.locator(".handle").all(), *lab.locator("input[type=range]").all()]:
         before = shown(lab)
         hold.focus()
         for key in ("ArrowLeft", "ArrowRight", "ArrowRight"):  # at an end of the range one way is closed
             page.keyboard.press(key)
-            page.wait_for_timeout(100)
             if shown(lab) != before:
                 break
         assert hold.evaluate("hold => hold === document.activeElement"), "JupyterLab took the key"
@@ -297,7 +297,6 @@ def move_everything(page, lab):
         page.mouse.down()
         page.mouse.move(box["x"] + box["width"] / 2 + 25, box["y"] + box["height"] / 2, steps=5)
         page.mouse.up()
-        page.wait_for_timeout(100)
         assert shown(lab) != before
 
 
@@ -309,12 +308,13 @@ def test_notebook_02_from_end_to_end(open_notebook):
     run(page)
     assert None not in page.evaluate(COUNTS)
     labs = page.locator(".jp-OutputArea .vaelib-lab")
-    assert labs.count() == page.evaluate("document.querySelectorAll('.vaelib-lab').length")  # none stands elsewhere
     elbo = labs.filter(has_text="its last half nat").first
     expect(elbo.locator(".readout")).to_contain_text("log p(x)")
+    assert labs.count() == page.evaluate("document.querySelectorAll('.vaelib-lab').length")  # none stands elsewhere
     # Python set the values in the last cells but one; the page followed, and shows Python's number.
-    said = page.locator(".jp-CodeCell").last.locator(".jp-OutputArea-output").inner_text()
-    gap = float(said.rsplit(" ", 1)[1])
+    printed = page.locator(".jp-CodeCell").last.locator(".jp-OutputArea-output")
+    expect(printed).to_have_text(re.compile(r"\} \d\S+\s*$"))
+    gap = float(printed.inner_text().rsplit(" ", 1)[1])
     expect(elbo.locator(".readout")).to_contain_text(f"gap {gap:.3f} nats")
     move_everything(page, elbo)
     derivation = labs.filter(has_text="line of the derivation")
@@ -330,8 +330,10 @@ def test_notebook_02_from_end_to_end(open_notebook):
     cell = page.evaluate(
         "panel.content.widgets.findIndex((c) => c.model.sharedModel.source.startsWith('lab = ElboLab'))"
     )
+    page.evaluate("document.querySelectorAll('.vaelib-lab').forEach((lab) => (lab.dataset.before = true))")
     run(page, cell)
-    assert labs.count() == count
+    page.locator(".vaelib-lab:not([data-before])").wait_for()  # the one of this run
+    expect(labs).to_have_count(count)
 
 
 def test_notebook_05_from_end_to_end(open_notebook):
@@ -368,8 +370,10 @@ def test_notebook_09_from_end_to_end(open_notebook):
     # The video: the dot goes along the path, and the true frame stands beside the decoded one.
     before = pixels(image)
     play = pad.get_by_role("button", name="Play the video")
+    frame = pad.get_by_label("Frame", exact=True)
+    at = frame.evaluate("slider => slider.valueAsNumber")
     play.click()
-    page.wait_for_timeout(1000)
+    expect(frame).not_to_have_value(str(at))
     assert np.abs(pixels(image) - before).max() > 0
     pad.get_by_role("button", name=re.compile("Stop|Pause")).first.click()
 

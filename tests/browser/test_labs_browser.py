@@ -151,8 +151,8 @@ def test_nothing_is_wider_than_a_phone(open_page, lab):
     page = open_page(lab=lab)
     for width in (390, 800, 1280):
         page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_timeout(100)
-        settle(page)
+        page.wait_for_function(f"innerWidth === {width}")
+        settle(page)  # a lab learns its new width with the next frame, and draws with the one after
         wide = page.evaluate(
             """() => [...document.querySelectorAll('#lab *')].filter((e) => {
                 const box = e.getBoundingClientRect(), root = document.querySelector('#lab').getBoundingClientRect();

@@ -149,6 +149,15 @@ def shot(locator):
     return locator.screenshot()
 
 
+def at_rest(locator):
+    """What an element looks like once nothing moves it any more: what stands above it may still be loading."""
+    before, now = None, shot(locator)
+    while now != before:
+        time.sleep(0.5)
+        before, now = now, shot(locator)
+    return now
+
+
 @pytest.mark.parametrize(
     ("lite", "name"),
     [("on board", "00_start_here"), ("on board", "02_elbo"), ("from the CDN", "00_start_here")],
@@ -176,8 +185,7 @@ def test_a_lesson_runs_whole_and_moves(open_lesson, name, capsys):
         moving = page.locator(".vaelib-lab").first
         picture, slider = moving.locator(".picture"), moving.locator("input[type=range]").first
     picture.scroll_into_view_if_needed()
-    before = shot(picture)
-    assert shot(picture) == before
+    before = at_rest(picture)
     slider.focus()
     for _ in range(5):
         page.keyboard.press("PageUp")

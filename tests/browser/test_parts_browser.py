@@ -41,8 +41,8 @@ def test_keyboard_and_finger_do_the_same(open_page, lab):
     settle(page)
     assert part_of(page) == "three"
     page.locator("#lab .socket").nth(1).tap()
-    settle(page)
-    assert part_of(page) == "one"
+    # The browser makes a click of a tap when the finger has gone.
+    page.wait_for_function("window.pads.lab.model.get('values').part === 'one'")
 
 
 def test_a_row_of_the_plot_is_a_part_and_the_top_row_the_base(open_page, lab):

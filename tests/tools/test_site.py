@@ -299,7 +299,8 @@ def test_explorers_bring_their_state_and_the_rest_a_picture(course):
     content = widget_state(site / "explorers" / "01_pads.js")
     assert list(content["models"]) == ["pad"] and "a</script>" in content["models"]["pad"]["state"]["names"]
     assert content["sources"][content["models"]["pad"]["module"]] == pad.get_state()["_esm"]
-    assert base64.b64decode(content["models"]["pad"]["buffers"]["weights"]) == pad.weights != b""
+    weights = content["sources"][content["models"]["pad"]["buffers"]["weights"]]
+    assert base64.b64decode(weights) == pad.weights != b""
     # What needs Python stands as its first picture, and says so.
     (picture,) = page.all("img", "src")
     assert pixels(site / picture) == pixels(io.BytesIO(to_png(dead.image([1, 0]), 10, True)))
@@ -366,6 +367,9 @@ def test_the_front_page_shows_the_first_explorer_of_the_faces(course):
     assert list(content["models"]) == ["first", "second"]
     assert content["models"]["first"]["state"]["names"] == ["pose", "humour"]
     assert content["sources"][content["models"]["first"]["module"]] == first.get_state()["_esm"]
+    # One decoder, once on the page.
+    assert len({model["buffers"]["weights"] for model in content["models"].values()}) == 1
+    assert len(set(content["sources"])) == len(content["sources"])
     require_self_contained(site)
     (course.folder / "executed" / "09_faces.ipynb").unlink()
     assert "explorers/" not in (course.build() / "index.html").read_text("utf-8")
@@ -577,6 +581,10 @@ def test_the_command_line_runs_what_only_a_run_can_fill(course, monkeypatch, cap
     assert "running" not in capsys.readouterr().out, "what has run is shown again"
     course.write("02_new", code("1 / 0", count=None))
     assert main([]) == 1 and "division by zero" in capsys.readouterr().err
+    # It ran, and what it left fits no more: not without a word.
+    monkeypatch.setattr("vaelib.tools.runner.execution.execute", lambda *args, **options: {"passed": True})
+    course.write("02_new", code("DrawDigit(model)", count=None))
+    assert main([]) == 1 and "No copy fits 02_new" in capsys.readouterr().err
 
 
 def test_what_is_refused(course):

@@ -10,6 +10,7 @@ from keras import ops
 from vaelib import checks
 from vaelib.model.distributions import (
     Tensor,
+    as_floats,
     closed_form_kl,
     kl_divergence,
     log_prob_diagonal,
@@ -271,7 +272,7 @@ class AdversarialELBO(Objective):
             # r is held: for the critic at its best, the two terms of the KL together do not depend on it.
             codes = ops.stop_gradient(vae.posterior.sample(q_params, noise["moments"]))
             mu, log_var = ops.mean(codes, axis=0), ops.log(ops.var(codes, axis=0) + keras.config.epsilon())
-            seen, other = (z - mu) * ops.exp(-0.5 * log_var), noise["r"]
+            seen, other = (z - mu) * ops.exp(-0.5 * log_var), as_floats(noise["r"])
             known = log_prob_diagonal(z, mu, log_var) - vae.prior.log_prob(z)
         kl = self._log_ratio(x, seen) + known
         from_other = self._log_ratio(x, ops.stop_gradient(other))

@@ -174,52 +174,53 @@ class BlockTraining(_Model):
             checks.positive_int("validation_batch_size", validation_batch_size)
             check = DataCheck(self.check_data, self.check_targets)
             data, held_out = check(x, y, sample_weight), check.validation(validation_data)
-            progress, history, told = Progress(epochs, self.objective.names), History(), callbacks
             self._stops_on_nan = stops(self.optimizer, callbacks, stop_on_nan)
-            finite = FiniteLoss(self.objective.names)
-            self.history = history  # an interrupt may come before Keras sets it
-            try:
-                with unbroken(self) as guards, check.errors():
-                    keep_freed_memory()
-                    self._build_optimizers()
-                    if blocks and not kwargs and self._takes_blocks(data):
-                        data = self._in_blocks("train", data, batch_size, shuffle, save_every(callbacks))
-                        told = in_steps(callbacks, self._held["train"])
-                        if held_out is not None and held_out.in_memory:
-                            held_out = self._in_blocks("test", held_out, validation_batch_size)
-                    super().fit(
-                        **_for_keras(data, batch_size),
-                        # A source of batches has its own order, and Keras would warn.
-                        shuffle=shuffle and data.in_memory,
-                        epochs=epochs,
-                        initial_epoch=initial_epoch,
-                        validation_data=held_out and held_out.packed(),
-                        validation_batch_size=validation_batch_size,
-                        callbacks=[
-                            *([finite] if self._stops_on_nan else []),
-                            *told,
-                            *([progress] if verbose != 0 else []),
-                            history,
-                            *guards,
-                        ],
-                        verbose=0,
-                        **kwargs,
-                    )
-            except LossNotFinite as problem:
-                with _scope(self):
-                    error = finite.error(problem)
-                history.end(callbacks, interrupted=False)
-                progress.failed()
-                raise error from None
-            except KeyboardInterrupt:
-                history.end(callbacks)
-                if verbose != 0 or in_notebook():
-                    progress.interrupted(history.done)
-                if not in_notebook():
-                    raise
-            finally:
-                self._release()
+            progress, finite = Progress(epochs, self.objective.names), FiniteLoss(self.objective.names)
+            silent, told = verbose == 0, callbacks
+            with self._in_good_order(callbacks, progress, finite, silent) as (history, guards), check.errors():
+                self._build_optimizers()
+                if blocks and not kwargs and self._takes_blocks(data):
+                    data = self._in_blocks("train", data, batch_size, shuffle, save_every(callbacks))
+                    told = in_steps(callbacks, self._held["train"])
+                    if held_out is not None and held_out.in_memory:
+                        held_out = self._in_blocks("test", held_out, validation_batch_size)
+                ours = [*([] if silent else [progress]), history, *guards]
+                super().fit(
+                    **_for_keras(data, batch_size),
+                    # A source of batches has its own order, and Keras would warn.
+                    shuffle=shuffle and data.in_memory,
+                    epochs=epochs,
+                    initial_epoch=initial_epoch,
+                    validation_data=held_out and held_out.packed(),
+                    validation_batch_size=validation_batch_size,
+                    callbacks=[*([finite] if self._stops_on_nan else []), *told, *ours],
+                    verbose=0,
+                    **kwargs,
+                )
             return history
+
+    @contextlib.contextmanager
+    def _in_good_order(self, callbacks, progress, finite, silent):
+        """Give the history of a training and the callbacks that guard the model; end it well, whatever stops it."""
+        history = self.history = History()  # an interrupt may come before Keras sets it
+        try:
+            with unbroken(self) as guards:
+                keep_freed_memory()
+                yield history, guards
+        except LossNotFinite as problem:
+            with _scope(self):
+                error = finite.error(problem)
+            history.end(callbacks, interrupted=False)
+            progress.failed()
+            raise error from None
+        except KeyboardInterrupt:
+            history.end(callbacks)
+            if not silent or in_notebook():
+                progress.interrupted(history.done)
+            if not in_notebook():
+                raise
+        finally:
+            self._release()
 
     def evaluate(
         self,

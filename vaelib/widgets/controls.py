@@ -36,14 +36,14 @@ class Slider:
 
     def __post_init__(self):
         numbers = (self.low, self.high, self.step, self.start)
-        fits = all(_is_finite(number) for number in numbers)
+        fits = all(is_finite(number) for number in numbers)
         if not (fits and self.low < self.high and 0 < self.step <= self.high - self.low):
             raise ValueError(f"a slider needs finite low < high and 0 < step <= high - low; received {self}.")
         self.check("start", self.start)
 
     def check(self, name, value):
         """Return the value as a plain number, or raise ValueError."""
-        if not (_is_finite(value) and self.low <= value <= self.high):
+        if not (is_finite(value) and self.low <= value <= self.high):
             raise ValueError(f"{name} must be a number from {self.low:g} to {self.high:g}; received {value!r}.")
         return int(value) if self.is_whole else float(value)
 
@@ -227,5 +227,6 @@ def count(log10):
     return math.floor(10.0**log10 + 0.5)
 
 
-def _is_finite(value):
+def is_finite(value):
+    """Whether a value is a finite number; True and False are none."""
     return isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)

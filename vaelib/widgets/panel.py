@@ -11,6 +11,7 @@ import numpy as np
 from IPython.display import display
 
 from vaelib.widgets.cells import replace_widgets_of_this_cell
+from vaelib.widgets.controls import is_finite
 
 
 class Frame(NamedTuple):
@@ -197,7 +198,7 @@ class Panel:
 
 
 def _control(name, spec, label):
-    if not (isinstance(spec, tuple) and len(spec) == 4 and all(_is_number(value) for value in spec)):
+    if not (isinstance(spec, tuple) and len(spec) == 4 and all(is_finite(value) for value in spec)):
         raise ValueError(f"sliders[{name!r}] must be (low, high, step, start); received {spec!r}.")
     low, high, step, start = spec
     if not (low < high and 0 < step <= high - low and low <= start <= high):
@@ -218,16 +219,12 @@ def _control(name, spec, label):
     )
 
 
-def _is_number(value):
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _decimals(step):
     return next((places for places in range(6) if math.isclose(round(step, places), step, rel_tol=1e-6)), 6)
 
 
 def _check_value(name, value, control):
-    if not (_is_number(value) and control.min <= value <= control.max):
+    if not (is_finite(value) and control.min <= value <= control.max):
         raise ValueError(f"{name} must be a number from {control.min:g} to {control.max:g}; received {value!r}.")
 
 

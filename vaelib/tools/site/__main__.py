@@ -16,8 +16,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Returns:
-        Exit status: 0 when the site is whole, 1 when a notebook failed in its run, 2 for a request that makes no
-        sense; 1 also where the pages cannot be written.
+        Exit status: 0 when the site is whole; 1 when a notebook failed in its run or changed meanwhile, or the pages
+        cannot be written; 2 for a request that makes no sense.
     """
     options = _parser().parse_args(argv)
     from vaelib.tools.runner.notebooks import CourseError
@@ -39,7 +39,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{source.notebook.name}   from {source.executed or source.notebook.path}")
     size = sum(file.stat().st_size for file in options.output.rglob("*") if file.is_file())
     print(f"{len(pages)} pages, {size / 1e6:.1f} MB. Open {options.output / 'index.html'}")
-    return int(failed)
+    still = [source.notebook.name for source in sources if source.needs_run] if options.run != "none" else []
+    if still and not failed:
+        print(
+            f"No copy fits {', '.join(still)}: the notebook, or vaelib/widgets, changed while it ran. Its explorers "
+            "stand still. Build the site again.",
+            file=sys.stderr,
+        )
+    return int(failed or bool(still))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -59,7 +59,7 @@ class PageWidgets:
                 "module": self._source(state["_esm"]),
                 "style": self._source(state.get("_css") or ""),
                 "state": {k: v for k, v in state.items() if not k.startswith("_") and k != "layout"},
-                "buffers": {k: v for k, v in self._buffers(model_id).items() if not k.startswith("_")},
+                "buffers": {k: self._source(v) for k, v in self._buffers(model_id).items() if not k.startswith("_")},
             }
         return model_id
 
@@ -75,7 +75,7 @@ class PageWidgets:
         return next(iter(self._shown), None)
 
     def _source(self, text: str) -> int:
-        """Two pads share one module: return its place in the list."""
+        """Two pads share one module, and often one decoder: return the text's place in the list."""
         if text not in self._sources:
             self._sources.append(text)
         return self._sources.index(text)

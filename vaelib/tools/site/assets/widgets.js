@@ -8,10 +8,10 @@
     constructor({ state, buffers }) {
       this.state = state;
       this.listeners = [];
-      for (const [path, text] of Object.entries(buffers)) {
+      for (const [path, index] of Object.entries(buffers)) {
         const steps = path.split("/");
         const last = steps.pop();
-        steps.reduce((place, step) => (place[step] ??= {}), this.state)[last] = decoded(text);
+        steps.reduce((place, step) => (place[step] ??= {}), this.state)[last] = decoded(sources[index]);
       }
     }
     get(name) { return this.state[name]; }
