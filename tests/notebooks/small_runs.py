@@ -67,7 +67,7 @@ CHANGED = {
         num_seeds=2,
         seed=1,
     ),
-    "16_rate_and_distortion": dict(num_linear=2_000, num_train=2_500, hidden_units=60, seed=1),
+    "16_rate_and_distortion": dict(num_linear=2_000, num_train=2_500, epochs=16, hidden_units=60, seed=1),
     "17_discrete_latents": dict(
         num_draws=20_000, num_hidden=5, num_train=1_000, epochs=2, num_test=60, whole_run=False, seed=1
     ),
