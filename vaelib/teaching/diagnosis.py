@@ -27,6 +27,7 @@ WORTH = "the loss reports what the networks are worth"
 LEARNING = "two images can be learned by heart"
 NUM_ERRORS = 5.0  # a right model fails one check in a few hundred thousand
 NUM_PIXEL_DRAWS = 10_000
+DRAWS_AT_ONCE = 10  # of all images: more take hundreds of megabytes
 NUM_EVALUATIONS = 20  # at most: each goes through the whole model
 
 
@@ -206,10 +207,12 @@ def _off(values, expected, floor):
 
 def _terms(vae, x, eps):
     """Return what the objective makes of each draw of the noise: batch means by name, shape (num_draws,)."""
-    terms = vae.loss_terms(x, noise=eps)  # a closed form is the same for all draws
-    return {
-        name: np.broadcast_to(ops.convert_to_numpy(term), eps.shape[:2]).mean(axis=1) for name, term in terms.items()
-    }
+    means: dict[str, list] = {}
+    for few in np.split(eps, range(DRAWS_AT_ONCE, len(eps), DRAWS_AT_ONCE)):
+        for name, term in vae.loss_terms(x, noise=few).items():  # a closed form is the same for all draws
+            values = np.broadcast_to(ops.convert_to_numpy(term), few.shape[:2])
+            means.setdefault(name, []).append(values.mean(axis=1))
+    return {name: np.concatenate(parts) for name, parts in means.items()}
 
 
 def _kl(vae, params, eps, terms):
