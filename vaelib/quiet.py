@@ -1,7 +1,7 @@
 """Modules that write to stderr from C while they are imported: what is known to mean nothing is taken out.
 
 TensorFlow says that it uses oneDNN, and that it says so before its log is set up. Its log level does not reach these
-lines. Switching oneDNN off silences them too, and makes convolutions half as fast again.
+lines. Switching oneDNN off silences them too, and convolutional networks then take twice the time.
 """
 
 import contextlib

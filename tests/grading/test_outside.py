@@ -2,7 +2,9 @@
 
 import base64
 import json
+import os
 
+import nbformat
 import numpy as np
 import pytest
 from answers import COURSE, Reply, outside_tests, run_outside, source_of
@@ -10,6 +12,7 @@ from attacks import source
 from in_process import notebook_shell
 
 from vaelib.tools.grader.outside import CannotTravelError, as_outputs, import_for, packed, unpacked
+from vaelib.tools.grader.preprocessors import Execute
 from vaelib.tools.grader.shield import Ran, answers_of, scored
 
 WITHIN = {
@@ -118,7 +121,7 @@ def test_a_function_cannot_travel():
 
 def test_right_answers_pass_and_leave_the_inputs_alone():
     verdict = ask("def twice(x):\n    print('here')\n    x *= 2\n    return x")
-    assert verdict.error is None and "here" in verdict.said and TOKEN not in verdict.said
+    assert verdict.error is None and set(verdict.said.split()) == {"here"}  # and no marks
     assert [output.output_type for output in as_outputs(verdict)] == ["stream"]
 
 
@@ -159,7 +162,7 @@ FORGED = {
     "two": 'MARK{"list": 1, "tuple": 2}\n',
     "too few": 'MARK{"shape": [1000000000], "data": ""}\n',
     "no shape": 'MARK{"shape": ["a"], "data": "AAAAAAAA"}\n',
-    "too long": "MARK" + "1" * 30_000_000 + "\n",
+    "too long": 'MARK"' + "1" * 30_000_000 + '"\n',
 }
 
 
@@ -167,6 +170,7 @@ FORGED = {
 def test_what_is_no_result_fails_the_tests(printed):
     verdict = run_outside(TESTS, ["twice"], TOKEN, 0, replies(printed))
     assert verdict.error is not None and points(verdict) == []
+    assert ("is too large" in verdict.error[1]) == (len(printed) > 2 * 10**7 or "MARK" not in printed)
 
 
 def test_a_result_is_made_of_plain_types():
@@ -204,3 +208,22 @@ def test_the_modules_of_tests_are_imported_beforehand():
     import_for(["import numpy as np\nfrom scipy.special import softmax"])
     with pytest.raises(ModuleNotFoundError, match="no_such_module"):
         import_for(["from no_such_module import x"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("handed_in", ["as it was", "changed"])
+def test_only_the_courses_own_text_runs_in_the_grader(tmp_path, handed_in):
+    """Tests that somebody changed run in the student's kernel, if at all."""
+    told = f"pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))"
+    tests = f"import os, pathlib\n{told}\nassert twice(1) == 2"
+    kind = {"schema_version": 3, "grade": True, "locked": True, "solution": False, "task": False, "points": 5}
+    metadata = {"nbgrader": kind | {"grade_id": "twice"}}
+    cells = [
+        nbformat.v4.new_code_cell("def twice(x):\n    return 2 * x"),
+        nbformat.v4.new_code_cell(tests, metadata=metadata),
+    ]
+    course = tests if handed_in == "as it was" else tests.replace("twice(1)", "twice(2)")
+    run = Execute(asked={"twice": ["twice"]}, outside={"twice": course}, protected=False, timeout=60)
+    run.preprocess(nbformat.v4.new_notebook(cells=cells), {"metadata": {"path": str(tmp_path)}})
+    here = (tmp_path / "pid").read_text() == str(os.getpid())
+    assert here == (handed_in == "as it was")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vaelib.teaching.answers import check_answer, require_answer
+from vaelib.teaching.answers import check_answer, require_answer, seed_of
 
 RIGHT = np.array([1.0, 2.5, -3.0])
 
@@ -59,3 +59,9 @@ def test_an_assignment_says_what_is_off_and_is_silent_when_right(capsys):
         require_answer(2 * RIGHT, RIGHT, mistakes={"the ½ is missing.": 2 * RIGHT})
     assert require_answer(RIGHT, RIGHT) is None
     assert capsys.readouterr().out == ""
+
+
+def test_a_student_has_one_number_for_each_assignment_and_keeps_it():
+    assert seed_of("ada", "gradients") == 290006506  # a picture that was handed in must be drawn the same next year
+    numbers = {seed_of(f"student {k}", name) for k in range(100) for name in ("gradients", "faces")}
+    assert len(numbers) == 200 and max(numbers) < 2**32

@@ -56,6 +56,7 @@ def execute(
             kernel_name="python3",
             language="python",
             progress_bar=False,
+            coalesce_streams=True,  # where the pieces of one stream split is chance
             cwd=notebook.path.resolve().parent,
             start_timeout=KERNEL_START,
             execution_timeout=timeout,

@@ -62,7 +62,7 @@ def save_outputs(path: str | os.PathLike, executed: str | os.PathLike) -> None:
 
 
 def _tidy(outputs: list[nbformat.NotebookNode], count: int | None) -> list[nbformat.NotebookNode]:
-    """Without widgets but for labs, adjacent pieces of one stream joined: where they split is chance."""
+    """Without widgets but for labs."""
     tidy: list[nbformat.NotebookNode] = []
     for output in outputs:
         data = output.get("data", {})
@@ -72,9 +72,5 @@ def _tidy(outputs: list[nbformat.NotebookNode], count: int | None) -> list[nbfor
             continue
         if output.output_type == "execute_result":
             output.execution_count = count
-        last = tidy[-1] if tidy else None
-        if output.output_type == "stream" and last is not None and last.get("name") == output.name:
-            last.text += output.text
-        else:
-            tidy.append(output)
+        tidy.append(output)
     return tidy
