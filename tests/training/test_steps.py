@@ -331,14 +331,6 @@ def test_convolutions_leave_xla_out_on_a_cpu(layer, xla_is_faster, monkeypatch):
     assert xla_is_faster(conv)
 
 
-def test_a_draw_for_each_pixel_leaves_xla_out_on_a_cpu(make_vae, xla_is_faster, monkeypatch):
-    grey, drawn = make_vae(), make_vae(binarise=True)
-    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: [])
-    assert xla_is_faster(grey) and not xla_is_faster(drawn)
-    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: ["a GPU"])
-    assert xla_is_faster(drawn)
-
-
 def test_bad_counts_are_refused(toy, rows):
     for name in ("epochs", "batch_size", "validation_batch_size"):
         for value in (0, -1, 1.5, "2"):

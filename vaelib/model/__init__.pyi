@@ -6,6 +6,7 @@ from . import hierarchy as hierarchy
 from . import labels as labels
 from . import likelihoods as likelihoods
 from . import networks as networks
+from . import numerics as numerics
 from . import objectives as objectives
 from . import posteriors as posteriors
 from . import priors as priors

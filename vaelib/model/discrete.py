@@ -9,6 +9,7 @@ from keras import ops
 
 from vaelib.model.distributions import Distribution, Tensor, as_floats, as_shape, register_kl
 from vaelib.model.likelihoods import Bernoulli
+from vaelib.model.numerics import softplus
 from vaelib.model.priors import Prior
 
 LEAST_UNIFORM = 1e-20  # a uniform draw of exactly 0 would make infinite noise
@@ -189,7 +190,7 @@ class BernoulliPrior(Prior):
     def log_prob(self, value, params=None):
         """Return log p(z), summed over the units, nats, shape (...); value has shape (..., *event_shape)."""
         logits = as_floats(self.logits)
-        return ops.sum(self.flat(value) * logits - ops.softplus(logits), axis=-1)
+        return ops.sum(self.flat(value) * logits - softplus(logits), axis=-1)
 
     def mean(self, params=None):
         """Return the probabilities, shape event_shape."""
@@ -211,4 +212,4 @@ def kl_categorical(q, q_params, p, p_params=None):
 def kl_bernoulli(q, q_params, p, p_params=None):
     """Return KL(q || p) of independent zeros and ones, summed over the units, nats, shape (batch,)."""
     a, b = q.checked(q_params), as_floats(p.logits)
-    return ops.sum(ops.sigmoid(a) * (a - b) + ops.softplus(b) - ops.softplus(a), axis=-1)
+    return ops.sum(ops.sigmoid(a) * (a - b) + softplus(b) - softplus(a), axis=-1)

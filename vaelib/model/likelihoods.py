@@ -6,6 +6,7 @@ from keras import ops
 
 from vaelib import checks
 from vaelib.model.distributions import Distribution, as_floats, as_shape, in_range
+from vaelib.model.numerics import softplus
 from vaelib.model.posteriors import DiagonalNormal
 
 
@@ -78,7 +79,7 @@ class Bernoulli(Pixels):
         """
         x, logits = self.flat(value, "x"), self.checked(params)
         # x log p + (1 - x) log(1 - p) with p = sigmoid(logits): no logarithm of a rounded-off zero.
-        return ops.sum(x * logits - ops.softplus(logits), axis=-1)
+        return ops.sum(x * logits - softplus(logits), axis=-1)
 
     def mean(self, params=None):
         """Return the pixels' probabilities sigmoid(logits), shape (..., batch, *event_shape)."""
@@ -121,7 +122,7 @@ class ContinuousBernoulli(Pixels):
             ValueError: a wrong shape, integers, or an array with pixels outside [0, 1].
         """
         x, logits = self.flat(value, "x"), self.checked(params)
-        return ops.sum(x * logits - ops.softplus(logits) + self.log_normaliser(logits), axis=-1)
+        return ops.sum(x * logits - softplus(logits) + self.log_normaliser(logits), axis=-1)
 
     def log_normaliser(self, params):
         """Return log C(lambda) of each pixel in nats, at least log 2, shape (..., batch, number of pixels)."""
@@ -132,7 +133,7 @@ class ContinuousBernoulli(Pixels):
         square = ops.square(ops.clip(logits, -0.5, 0.5))
         near_zero = 0.5 * logits + square * (1 / 24 - square * (1 / 2880 - square / 181440))
         elsewhere = ops.relu(logits) + ops.log(-ops.expm1(-far) / far)
-        return ops.softplus(logits) - ops.where(ops.abs(logits) < 0.5, near_zero, elsewhere)
+        return softplus(logits) - ops.where(ops.abs(logits) < 0.5, near_zero, elsewhere)
 
     def mean(self, params=None):
         """Return the pixels' means, which are not sigmoid(logits), shape (..., batch, *event_shape)."""

@@ -1,7 +1,9 @@
 """Functions of a model as compiled programs, on whichever backend Keras runs: the model room names none."""
 
+import contextlib
+import contextvars
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -13,6 +15,23 @@ _CONVOLUTIONS = (
     *(layers.DepthwiseConv1D, layers.DepthwiseConv2D, layers.SeparableConv1D, layers.SeparableConv2D),
     *(layers.ConvLSTM1D, layers.ConvLSTM2D, layers.ConvLSTM3D),
 )
+
+_joins = contextvars.ContextVar("joins", default=False)
+
+
+@contextlib.contextmanager
+def joined(yes: bool = True) -> Iterator[None]:
+    """Say that what is traced meanwhile goes to a compiler that joins operations to one loop, as XLA does."""
+    token = _joins.set(yes)
+    try:
+        yield
+    finally:
+        _joins.reset(token)
+
+
+def joins_operations() -> bool:
+    """Whether what is traced here goes to a compiler that joins operations to one loop."""
+    return _joins.get()
 
 
 def compiled(function: Callable) -> Callable:
@@ -98,13 +117,10 @@ def _jitted(function, model):
 def xla_is_faster(model: keras.Model) -> bool:
     """Whether XLA should compile a TensorFlow program of thousands of training steps.
 
-    On a CPU its convolutions are many times slower than TensorFlow's own, and so are its random numbers: one for each
-    pixel, as a model that binarises draws them, make the whole step five times as slow. A few layers it cannot compile.
+    On a CPU its convolutions are many times slower than TensorFlow's own. A few layers it cannot compile.
     """
     import tensorflow as tf
 
     parts = model._flatten_layers()  # `model.layers` would be the first level only
     on_gpu = bool(tf.config.list_logical_devices("GPU"))
-    if getattr(model, "binarise", False) and not on_gpu:
-        return False
     return all(layer.supports_jit and (on_gpu or not isinstance(layer, _CONVOLUTIONS)) for layer in parts)

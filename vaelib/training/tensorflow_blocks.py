@@ -31,11 +31,13 @@ def runner(model, phase, step, blocks, stop_on_nan=False):
     """
     programs = compilation.programs(model)
     if phase not in programs:
+        xla = compilation.xla_is_faster(model)
 
-        @tf.function(jit_compile=compilation.xla_is_faster(model), autograph=False)
+        @tf.function(jit_compile=xla, autograph=False)
         def run(block, num_steps, stop):
             def body(i, finite):
-                step(keras.tree.map_structure(lambda array: None if array is None else array[i], block))
+                with compilation.joined(xla):
+                    step(keras.tree.map_structure(lambda array: None if array is None else array[i], block))
                 return i + 1, _is_finite(model)
 
             # The metrics are the model's own variables: they add up by themselves from step to step.

@@ -6,8 +6,10 @@ import tensorflow as tf
 
 from vaelib.training.data import unpack
 from vaelib.training.optimizers import optimizer_of
+from vaelib.training.tensorflow_random import named_generator
 
 
+@named_generator()
 def train_step(model, batch):
     """Move all players once, after those of several steps have moved alone; return the running means.
 
@@ -22,6 +24,7 @@ def train_step(model, batch):
     return model.get_metrics_result()
 
 
+@named_generator()
 def test_step(model, batch):
     """Add a batch to the running means, and return them."""
     batch = unpack(batch)

@@ -1,0 +1,25 @@
+"""Functions whose best form depends on who runs them: operations one after the other, or a compiler that joins them."""
+
+from keras import ops
+
+from vaelib.model.distributions import Tensor
+from vaelib.training.compilation import joins_operations
+
+
+def softplus(x: Tensor) -> Tensor:
+    """Return log(1 + exp(x)), for any x without overflow.
+
+    Where operations on every pixel run one after the other, each is a pass over memory, and the library's one function
+    is the fastest. In a compiled loop passes cost nothing and log1p is what takes the time: log(1 + exp(-|x|)) takes
+    half of it, and is off by at most 6e-8, half a unit in the last place of 1.
+
+    Args:
+        x: tensor of any shape.
+
+    Returns:
+        Tensor of the same shape; its derivatives of every order are right, at 0 too.
+    """
+    if not joins_operations():
+        return ops.softplus(x)
+    size = ops.where(x < 0, -x, x)  # |x|, whose slope at 0 is that of the right side
+    return ops.where(x < 0, 0.0, x) + ops.log(1.0 + ops.exp(-size))
