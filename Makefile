@@ -1,4 +1,4 @@
-# Every target sets up its own Python environment first: about a minute the first time, nothing afterwards.
+# Every target sets up its own Python environment first: a minute or two the first time, nothing afterwards.
 # Versions stand in requirements.txt only; `make lock` writes that file from pyproject.toml.
 .DEFAULT_GOAL := help
 .PHONY: help course test test-all lab site lite bench outputs widgets links assignments release grade lock clean
@@ -16,6 +16,8 @@ PYTHON ?= $(shell for name in python3.12 python3.11 python3.13 python3; do \
 	if $$name -c '$(FITS)' >/dev/null 2>&1; then echo $$name; break; fi; done)
 NO_PYTHON = Python 3.11, 3.12 or 3.13 with its venv module is needed and was not found: install one, \
 	or name it with `make PYTHON=/path/to/python3.12`
+NO_ROOM = This folder may not be written, and the environment goes into it: copy the folder, or let its owner run \
+	`make $@` once
 
 # Notebooks run in a folder of their own, so a relative folder given here must become an absolute one.
 # (make's abspath would split a name that holds a space: that one is left as it is.)
@@ -87,7 +89,7 @@ widgets: build/js/.installed ## Bundle the JavaScript of labs and pads into vael
 	$(SEARCH) --outfile=$(SEARCHED)
 	cp build/js/node_modules/minisearch/LICENSE.txt $(dir $(SEARCHED))minisearch.LICENSE.txt
 
-links: $(READY) ## Write every Binder and Colab link again from the address in vaelib/tools/links.py
+links: $(READY) ## Write every Binder and Colab link again from the address of the clone's origin
 	$(RUN) -m vaelib.tools.links $(ARGS)
 
 assignments: $(READY) ## Write the student versions of the assignments to build/assignments/release
@@ -113,12 +115,19 @@ clean: ## Remove build/ and the caches (the environment stays: rm -rf .venv for 
 	find . -path './.venv*' -prune -o -type d \( -name __pycache__ -o -name .ipynb_checkpoints \) -print \
 		| while IFS= read -r folder; do rm -rf "$$folder"; done
 
+# Into the environment of the target, by uv where it is on the path and by pip elsewhere. uv does not read pip's settings,
+# such as a mirror: where it cannot have the packages, pip is asked after all. uv leaves bytecode to the first import:
+# that is a fifth of what compiling every file costs (UV_COMPILE_BYTECODE=1 compiles them).
+UV = $(shell uv --version >/dev/null 2>&1 && echo uv)
+INSTALL = $(if $(UV),uv pip install --quiet --python $(@D)/bin/python $(1) ||) \
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check $(1)
+
 # The stamp is written last: an interrupted installation is taken up again by the next call.
 .venv/.installed: requirements.txt pyproject.toml
 	@$(if $(PYTHON),,$(error $(NO_PYTHON)))
+	@test -w . || { echo '$(NO_ROOM)' >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(call INSTALL,-r requirements.txt -e .)
 	@touch $@
 
 build/js/.installed: vaelib/widgets/js/package.json vaelib/widgets/js/package-lock.json
@@ -130,11 +139,11 @@ build/js/.installed: vaelib/widgets/js/package.json vaelib/widgets/js/package-lo
 # The same versions, with the GPU build of tensorflow in place of tensorflow-cpu.
 .venv-gpu/.installed: requirements.txt pyproject.toml
 	@$(if $(PYTHON),,$(error $(NO_PYTHON)))
+	@test -w . || { echo '$(NO_ROOM)' >&2; exit 1; }
 	$(PYTHON) -m venv .venv-gpu
 	sed -e '/^tensorflow-cpu==/d' -e 's/^tensorflow==\([^ ;]*\).*/tensorflow[and-cuda]==\1/' requirements.txt \
 		> .venv-gpu/requirements.txt
-	.venv-gpu/bin/python -m pip install --quiet --disable-pip-version-check -r .venv-gpu/requirements.txt
-	.venv-gpu/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	$(call INSTALL,-r .venv-gpu/requirements.txt -e .)
 	@touch $@
 
 # JupyterLite, in an environment of its own: beside JupyterLab its kernel would put itself into every reader's.

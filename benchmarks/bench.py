@@ -1,7 +1,7 @@
 """`make bench`: what training and exploring cost, ours beside what people would use instead.
 
 Every number is a ratio within one run, for a ratio travels to another machine and a second does not. Prints tables,
-writes build/bench.json and the picture build/bench.png. Peers that are not installed are named;
+writes build/bench.json and the pictures build/bench.png and build/growth.png. Peers that are not installed are named;
 `pip install -e ".[bench]"` brings them.
 
     python benchmarks/bench.py [--rounds 5] [--only epoch growth target players slider] [--names ...] [--output build]
@@ -19,13 +19,9 @@ from pathlib import Path
 
 import vaelib
 import numpy as np
-from contenders import CONTENDERS, Setting
+from contenders import CONTENDERS, OURS, Setting
+from growth import growth
 from race import race
-
-OURS, BOUND = "vaelib fit", "matrix products alone"
-# One setting is changed at a time. The whole field would take an hour; these show how cost grows.
-GROWTH = {"batch_size": (32, 100, 320, 1024), "units": (50, 200, 800), "num_examples": (6_000, 20_000, 60_000)}
-GROWING = [OURS, "JAX, scanned epoch", "PyTorch, eager", "Keras fit"]
 
 
 def load_images(num_examples):
@@ -57,18 +53,8 @@ def one_epoch(path, setting, rounds, names):
     return {"setting": dataclasses.asdict(setting), "results": results}
 
 
-def growth(path, setting, rounds, names):
-    """Race again with one setting changed at a time."""
-    rows = []
-    for field, values in GROWTH.items():
-        for value in values:
-            if field == "num_examples" and value > setting.num_examples:
-                continue
-            changed = dataclasses.replace(setting, **{field: value})
-            # A small race takes no time: more epochs in a turn make its clock fine enough.
-            changed = dataclasses.replace(changed, epochs=max(1, round(60_000 / changed.num_examples)))
-            rows.append({"changed": field, **one_epoch(path, changed, rounds, [n for n in GROWING if n in names])})
-    return rows
+def _growth(path, setting, rounds, names):
+    return growth(path, rounds, names, show=print_race)
 
 
 def main(argv=None):
@@ -97,7 +83,7 @@ def main(argv=None):
     if {"epoch", "growth"} & set(options.only):
         from picture import draw
 
-        print(f"written: {draw(report, options.output / 'bench.png')}")
+        print(*(f"written: {path}" for path in draw(report, options.output)), sep="\n")
 
 
 def _version(name):
@@ -125,7 +111,7 @@ def _players(path, setting, rounds, names):
     return measure(rounds)
 
 
-SECTIONS = {"epoch": one_epoch, "growth": growth, "target": _target, "players": _players, "slider": _slider}
+SECTIONS = {"epoch": one_epoch, "growth": _growth, "target": _target, "players": _players, "slider": _slider}
 
 if __name__ == "__main__":
     main()

@@ -1,6 +1,7 @@
 """The picture of a benchmark: who is how fast, and how cost grows."""
 
 import matplotlib
+import matplotlib.ticker
 
 matplotlib.use("Agg")
 
@@ -8,7 +9,15 @@ import matplotlib.pyplot as plt
 
 from vaelib import plots
 
-LABELS = {"batch_size": "batch size", "units": "hidden units", "num_examples": "images"}
+LABELS = {
+    "batch_size": "batch size",
+    "units": "hidden units",
+    "depth": "hidden layers",
+    "filters": "filters",
+    "latent_dim": "latent dimensions",
+    "num_samples": "latent samples",
+    "num_examples": "images",
+}
 LINE_COLOURS = {
     "vaelib fit": "blue",
     "JAX, scanned epoch": "green",
@@ -17,22 +26,17 @@ LINE_COLOURS = {
 }
 
 
-def draw(report, path):
-    """Draw the parts that the report holds and return the path of the picture."""
+def draw(report, folder):
+    """Draw what the report holds: bench.png with one epoch, growth.png with the curves; return the paths."""
     plots.use_style()
-    grown = [field for field in LABELS if any(row["changed"] == field for row in report.get("growth", []))]
-    num_axes = ("epoch" in report) + len(grown)
-    fig, axes = plt.subplots(1, num_axes, figsize=(3.4 * num_axes, 3.2), squeeze=False, layout="constrained")
-    axes = list(axes[0])
+    paths = []
     if "epoch" in report:
-        draw_epoch(axes.pop(0), report["epoch"]["results"])
-    for ax, field in zip(axes, grown, strict=True):
-        draw_growth(ax, [row for row in report["growth"] if row["changed"] == field], field)
-    if axes:
-        axes[0].legend(fontsize="small")
-    fig.savefig(path, dpi=110)
-    plt.close(fig)
-    return path
+        fig, ax = plt.subplots(figsize=(3.4, 3.2), layout="constrained")
+        draw_epoch(ax, report["epoch"]["results"])
+        paths.append(_saved(fig, folder / "bench.png"))
+    if "growth" in report:
+        paths.append(_saved(draw_growth(report["growth"]), folder / "growth.png"))
+    return paths
 
 
 def draw_epoch(ax, results):
@@ -47,14 +51,46 @@ def draw_epoch(ax, results):
     ax.set(xlabel="time per epoch, ours = 1", title="One epoch of MNIST")
 
 
-def draw_growth(ax, rows, field):
-    """Lines: seconds per epoch against one setting, both on logarithmic axes."""
-    for name, colour in LINE_COLOURS.items():
-        points = [(row["setting"][field], row["results"].get(name, {}).get("seconds")) for row in rows]
+def draw_growth(report):
+    """Lines, one panel for each size: seconds per epoch against it, on logarithmic axes; above them the exponents."""
+    panels = list(dict.fromkeys((row["network"], row["changed"]) for row in report["races"]))
+    columns, rows = 4, -(-len(panels) // 4)
+    size = dict(figsize=(11, 2.7 * rows), layout="constrained")
+    fig, axes = plt.subplots(rows, columns, sharey=True, squeeze=False, **size)
+    for ax, panel in zip(axes.flat, panels, strict=False):
+        races = [row for row in report["races"] if (row["network"], row["changed"]) == panel]
+        fitted = [row for row in report["exponents"] if (row["network"], row["changed"]) == panel]
+        _panel(ax, races, {row["name"]: row["exponent"] for row in fitted}, *panel)
+    for ax in axes.flat[len(panels) :]:
+        ax.axis("off")
+    handles = {line.get_label(): line for ax in axes.flat for line in ax.get_lines()}
+    shown = {name: handles[name] for name in LINE_COLOURS if name in handles}
+    fig.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=len(shown), frameon=False)
+    return fig
+
+
+def _panel(ax, races, exponents, network, field):
+    ax.set_title(f"{network}: {LABELS[field]}", loc="left", fontsize="medium", pad=18)
+    for i, (name, colour) in enumerate(LINE_COLOURS.items()):
+        points = [(row["setting"][field], row["results"].get(name, {}).get("seconds")) for row in races]
         points = [point for point in points if point[1] is not None]
         if points:
             ax.plot(*zip(*points, strict=True), "o-", color=plots.COLOURS[colour], label=name)
-    ax.set(xscale="log", yscale="log", xlabel=LABELS[field], ylabel="seconds per epoch")
-    values = [row["setting"][field] for row in rows]
+        if name in exponents:
+            said = dict(color=plots.COLOURS[colour], fontsize="small", transform=ax.transAxes)
+            ax.text(0.25 * i, 1.03, f"{exponents[name]:+.2f}", **said)
+    ax.set(xscale="log", yscale="log")
+    values = [row["setting"][field] for row in races]
     ax.set_xticks(values, [f"{value:,}" for value in values])
-    ax.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+    ax.yaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter("{x:g}")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_minor_locator(matplotlib.ticker.NullLocator())
+    if ax.get_subplotspec().is_first_col():
+        ax.set_ylabel("seconds per epoch")
+
+
+def _saved(fig, path):
+    fig.savefig(path, dpi=150)
+    plt.close(fig)
+    return path

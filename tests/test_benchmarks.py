@@ -18,8 +18,9 @@ def benchmarks():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(FOLDER))
         yield
-        for name in ("bench", "race", "contenders", "picture", "target", "slider_frame", "two_players"):
-            sys.modules.pop(name, None)
+        for name in list(sys.modules):
+            if name.partition(".")[0] in {path.stem for path in FOLDER.iterdir()}:
+                sys.modules.pop(name)
 
 
 @pytest.mark.slow  # each contender starts TensorFlow in a process of its own
@@ -58,17 +59,66 @@ LEARNERS = ["vaelib fit", "Keras fit", "Keras, own train_step", "PyTorch, eager"
 
 @pytest.mark.parametrize("name", LEARNERS)
 def test_every_contender_learns(benchmarks, name, seeded):
-    """Each one's function lowers the loss of its own model; a contender that trains nothing would win every race."""
-    from contenders import CONTENDERS, Setting
+    """Each one's `train` lowers the loss of its own model; a contender that trains nothing would win every race."""
+    contender, x = made(name, units=10, epochs=2, peak=4e-3)
+    before, calls = contender.nelbo(x), []
+    assert before == pytest.approx(784 * np.log(2), rel=0.1)  # networks that know nothing say a half for each pixel
+    contender.train(lambda: calls.append(contender.nelbo(x)))
+    assert len(calls) == 2 and before > calls[0] > calls[1]
 
-    make, needs = CONTENDERS[name]
-    if any(importlib.util.find_spec(module) is None for module in needs):
-        pytest.skip(f"{needs} not installed")
-    rng = np.random.default_rng(0)
-    x = np.repeat(rng.random((4, 28, 28), dtype="float32"), 50, axis=0)
-    epochs = make(x, Setting(batch_size=20, units=10, num_examples=len(x), epochs=2))
-    first, last = losses(epochs), losses(epochs)
-    assert last < first
+
+@pytest.mark.slow  # XLA compiles each
+@pytest.mark.parametrize("sizes", [dict(depth=2, latent_dim=5), dict(num_samples=3), dict(filters=4, num_samples=2)])
+@pytest.mark.parametrize("name", ["vaelib fit", "Keras fit", "PyTorch, eager", "JAX, scanned epoch"])
+def test_every_size_is_trained(benchmarks, name, sizes, seeded):
+    contender, x = made(name, **sizes)
+    before = contender.nelbo(x)
+    contender.train()
+    assert contender.nelbo(x) < before
+
+
+def test_the_exponent_of_a_power_law_is_found(benchmarks):
+    from growth import exponents, print_exponents
+
+    races = [
+        {
+            "network": "dense",
+            "changed": "units",
+            "setting": {"units": units},
+            "results": {"vaelib fit": {"seconds": 0.1 * units**1.5}, "Keras fit": {"missing": "not installed"}},
+        }
+        for units in (50, 200, 800)
+    ]
+    (row,) = exponents(races)
+    assert (row["name"], row["changed"]) == ("vaelib fit", "units") and row["exponent"] == pytest.approx(1.5)
+    print_exponents([row])
+
+
+@pytest.mark.slow  # each contender starts TensorFlow in a process of its own
+def test_growth_races_each_size_once_and_draws_it(benchmarks, tmp_path):
+    from contenders import Setting
+    from growth import growth
+    from picture import draw
+
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).random((300, 28, 28), dtype="float32"))
+    fields = {"dense": (Setting(num_examples=200, units=10), {"units": (10, 20), "num_examples": (100, 200, 400)})}
+    titles = []
+    report = growth(tmp_path / "x.npy", 1, ["vaelib fit"], lambda title, results: titles.append(title), fields)
+    assert len(titles) == 3  # the start once, and 400 images there are not
+    assert [row["setting"]["num_examples"] for row in report["races"]] == [200, 200, 100, 200]
+    assert {row["changed"] for row in report["exponents"]} == {"units", "num_examples"}
+    (path,) = draw({"growth": report}, tmp_path)
+    assert path.stat().st_size > 5_000
+
+
+@pytest.mark.slow  # it trains in a process of its own
+def test_the_way_to_the_target_is_noted_epoch_by_epoch(benchmarks, mnist_at_hand, capsys):
+    from target import WAYS, time_to_target
+
+    name = "vaelib fit, cosine from 4e-3"
+    row = time_to_target({name: WAYS[name]}, epochs=2)[name]
+    assert row["seconds"] is None and len(row["nelbo"]) == 2 and row["nelbo"][0] > row["nelbo"][1] > 152.29
+    assert "not in" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("way", ["vaelib fit", "Keras, own train_step", "two compiled steps in turns"])
@@ -82,7 +132,22 @@ def test_every_way_to_train_two_players_learns(benchmarks, way, seeded):
     assert [epoch() for _ in range(4)][-1] < first
 
 
-def losses(epochs):
-    """Return the loss at the end of one call, whatever the contender gives back."""
-    result = epochs()
-    return result.history["loss"][-1] if hasattr(result, "history") else float(result)
+def made(name, **sizes):
+    """Return a contender, ready to train, and 200 images: four, fifty times each."""
+    from contenders import CONTENDERS, Setting
+
+    make, needs = CONTENDERS[name]
+    if any(importlib.util.find_spec(module) is None for module in needs):
+        pytest.skip(f"{needs} not installed")
+    x = np.repeat(np.random.default_rng(0).random((4, 28, 28), dtype="float32"), 50, axis=0)
+    setting = Setting(**{"batch_size": 20, "units": 10, "num_examples": len(x), "epochs": 2, **sizes})
+    return make(x, setting), x
+
+
+@pytest.fixture
+def mnist_at_hand():
+    """Skip where only the stand-in is there."""
+    import vaelib
+
+    if vaelib.load_mnist().source.stand_in:
+        pytest.skip("needs the real MNIST")

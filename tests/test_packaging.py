@@ -169,8 +169,8 @@ def test_the_makefile_names_no_version_of_a_package():
     # Comments aside, and without sed's patterns, which carry no number.
     lines = [line for line in (ROOT / "Makefile").read_text().splitlines() if not line.startswith("#")]
     assert not [line for line in lines if re.search(r"[a-z\]][=<>~!]=+ *[0-9]", line)]
-    installs = [line for line in lines if "pip install" in line and "-e ." not in line and "build/" not in line]
-    assert installs and all(line.endswith("requirements.txt") for line in installs)
+    asked = re.findall(r"\$\(call INSTALL,(.*)\)", "\n".join(lines))
+    assert asked == ["-r requirements.txt -e .", "-r .venv-gpu/requirements.txt -e ."]
     (lowest,) = re.findall(r"--python-version (\S+)", "\n".join(lines))
     assert PROJECT["requires-python"] == f">={lowest}"
 
@@ -205,6 +205,13 @@ def add_python(checkout: Path, name: str, version: str | None):
     program.chmod(0o755)
 
 
+def add_uv(checkout: Path, *, works: bool):
+    """Put a uv on PATH that has every package or none."""
+    program = checkout / "bin" / "uv"
+    program.write_text(f'#!/bin/sh\necho "uv $*" >> said\n[ "$1" = --version ] || exit {0 if works else 2}\n')
+    program.chmod(0o755)
+
+
 def plan(checkout: Path, *arguments: str) -> subprocess.CompletedProcess:
     """Return what make would do, without doing it."""
     environment = {"PATH": str(checkout / "bin")}
@@ -226,7 +233,7 @@ def test_make_takes_the_first_python_that_runs_and_fits(checkout, pythons, chose
         add_python(checkout, name, version)
     result = plan(checkout, "course")
     assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines()[0].strip() == f"{chosen} -m venv .venv"
+    assert [line for line in result.stdout.splitlines() if "-m venv" in line] == [f"{chosen} -m venv .venv"]
 
 
 @needs_make
@@ -255,6 +262,50 @@ def test_make_sets_the_environment_up_once_and_again_when_the_pins_change(checko
         os.utime(checkout / name, (later, later))
         assert "pip install" in plan(checkout, target, *python).stdout
         os.utime(checkout / name, (0, 0))
+
+
+@needs_make
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="no folder is closed to root")
+def test_make_says_what_to_do_where_it_may_not_write(checkout):
+    add_python(checkout, "python3", "3.12.1")
+    environment = {"PATH": f"{checkout / 'bin'}"}
+    checkout.chmod(0o555)
+    try:
+        command = [MAKE, "course"]
+        result = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True)
+    finally:
+        checkout.chmod(0o755)
+    assert result.returncode != 0
+    assert "let its owner run `make .venv/.installed` once" in result.stderr
+
+
+@needs_make
+@pytest.mark.parametrize("uv, asked", [(None, ["pip"]), (True, ["uv"]), (False, ["uv", "pip"])])
+@pytest.mark.parametrize("folder", [".venv", ".venv-gpu"])
+def test_make_sets_up_with_uv_where_it_is_and_with_pip_where_it_is_not_or_cannot(checkout, uv, asked, folder):
+    """No package is installed: the programs write down what they were asked."""
+    if uv is not None:
+        add_uv(checkout, works=uv)
+    python = checkout / "bin" / "python3"
+    # As `python -m venv` does, it makes an environment whose Python answers in the same way.
+    python.write_text(
+        "#!/bin/sh\n"
+        'if [ "$1 $2" = "-m venv" ]; then mkdir -p "$3/bin" && cp "$0" "$3/bin/python"\n'
+        'else echo "$0 $*" >> said; fi\n'
+    )
+    python.chmod(0o755)
+    for program in ["mkdir", "cp", "sed", "touch"]:
+        (checkout / "bin" / program).symlink_to(shutil.which(program))
+    environment = {"PATH": str(checkout / "bin")}
+    command = [MAKE, f"{folder}/.installed", f"PYTHON={python}"]
+    subprocess.run(command, cwd=checkout, env=environment, capture_output=True, check=True)
+    assert (checkout / folder / ".installed").exists()
+    said = [line for line in (checkout / "said").read_text().splitlines() if not line.endswith("--version")]
+    (wanted,) = {line.split("install ")[1].split("-r ")[1] for line in said}  # the same of both
+    assert wanted == f"{'' if folder == '.venv' else folder + '/'}requirements.txt -e ."
+    starts = {"uv": "uv pip install", "pip": f"{folder}/bin/python -m pip install"}
+    assert [line.startswith(starts[name]) for line, name in zip(said, asked, strict=True)] == [True] * len(asked)
+    assert all(f"--python {folder}/bin/python " in line for line in said if line.startswith("uv"))
 
 
 @needs_make
