@@ -94,16 +94,19 @@ def test_the_exponent_of_a_power_law_is_found(benchmarks):
     print_exponents([row])
 
 
-@pytest.mark.slow  # each contender starts TensorFlow in a process of its own
-def test_growth_races_each_size_once_and_draws_it(benchmarks, tmp_path):
-    from contenders import Setting
+@pytest.mark.slow  # each contender is a process of its own
+def test_growth_races_each_size_once_and_draws_it(benchmarks, tmp_path, monkeypatch):
+    import growth as module
+    from contenders import BOUND, Setting
     from growth import growth
     from picture import draw
+
+    monkeypatch.setattr(module, "GROWING", [BOUND])  # it needs no library to start
 
     np.save(tmp_path / "x.npy", np.random.default_rng(0).random((300, 28, 28), dtype="float32"))
     fields = {"dense": (Setting(num_examples=200, units=10), {"units": (10, 20), "num_examples": (100, 200, 400)})}
     titles = []
-    report = growth(tmp_path / "x.npy", 1, ["vaelib fit"], lambda title, results: titles.append(title), fields)
+    report = growth(tmp_path / "x.npy", 1, [BOUND], lambda title, results: titles.append(title), fields)
     assert len(titles) == 3  # the start once, and 400 images there are not
     assert [row["setting"]["num_examples"] for row in report["races"]] == [200, 200, 100, 200]
     assert {row["changed"] for row in report["exponents"]} == {"units", "num_examples"}

@@ -1,5 +1,8 @@
 """Pages of the site for the tests of this folder: the committed lessons, and a browser that stays off the network."""
 
+import contextlib
+import fcntl
+import os
 from pathlib import Path
 
 import pytest
@@ -11,15 +14,21 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def lessons(tmp_path_factory):
-    """The site of the committed notebooks as they are, without a run."""
-    folder = tmp_path_factory.mktemp("site")
-    build_site(find_sources(ROOT / "notebooks", []), folder, images=ROOT / "images")
+    """The site of the committed notebooks as they are, without a run; one for all processes that share these tests."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "lessons"
+    with open(folder.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            building = tmp_path_factory.mktemp("site")
+            build_site(find_sources(ROOT / "notebooks", []), building, images=ROOT / "images")
+            building.rename(folder)
     return folder
 
 
-@pytest.fixture
-def visit(browser):
-    """Open a page of a site; the test fails where its console or an address outside was used."""
+@contextlib.contextmanager
+def visits(browser):
+    """Context manager: a function that opens a page of a site; no page may use its console or an address outside."""
     pages = []
 
     def visit(path, width=1200, errors=False, **options):
@@ -50,6 +59,13 @@ def visit(browser):
     for page, complaints in pages:
         page.close()
         assert complaints == []
+
+
+@pytest.fixture
+def visit(browser):
+    """Open a page of a site; the test fails where its console or an address outside was used."""
+    with visits(browser) as visit:
+        yield visit
 
 
 def typeset(page):

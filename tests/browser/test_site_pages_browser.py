@@ -1,4 +1,7 @@
-"""Every page of the site as a reader meets it: nothing cut at any width, no barrier, and what a page does by itself."""
+"""Every page of the site as a reader meets it: nothing cut at any width, no barrier, and what a page does by itself.
+
+Every lab of every lesson is alive there, moved by keys, mouse and touch, with the network blocked.
+"""
 
 import json
 import re
@@ -6,12 +9,14 @@ from itertools import product
 
 import nbformat
 import pytest
-from site_pages import ROOT, typeset
+from site_pages import ROOT, typeset, visits
+
+from vaelib.mime import LAB_MIME
 
 expect = pytest.importorskip("playwright.sync_api", reason="playwright is not installed").expect
 BESIDE = ("index", "glossary", "library")  # the pages that are no lesson's
 NAMES = [*sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb")), *BESIDE]
-WIDTHS = (1280, 800, 390)
+WIDTHS, THEMES = (1280, 800, 390), ("light", "dark")
 # Where axe looks at a lesson. Its rules see colours, which the theme sets, or sizes, which the width sets, never both
 # at once: two corners stand for all four. The pages beside are short and get all of them.
 CORNERS = ((390, "dark"), (1280, "light"))
@@ -39,6 +44,15 @@ CUT = """() => {
 }"""
 
 
+def labs_in(path):
+    """How many outputs of a committed lesson hold a lab."""
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    return sum(LAB_MIME in output.get("data", {}) for cell in cells for output in cell.get("outputs", []))
+
+
+LABS = {path.stem: labs_in(path) for path in sorted((ROOT / "notebooks").glob("*.ipynb")) if labs_in(path)}
+
+
 def check_formulas(page, name):
     """Every formula of the lesson is there, with its number and without an error; and every picture."""
     source = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
@@ -62,6 +76,29 @@ def check_formulas(page, name):
     assert page.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
 
 
+def picture(lab):
+    """What a lab shows, after the next two frames."""
+    return lab.evaluate(
+        """async (lab) => {
+          await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+          return lab.querySelector(".picture").innerHTML;
+        }"""
+    )
+
+
+def drag(page, finger, x, y, dx):
+    """By the finger of a touch screen, or by the mouse if it is None."""
+    if finger is None:
+        page.mouse.move(x, y)
+        page.mouse.down()
+        page.mouse.move(x + dx, y, steps=5)
+        page.mouse.up()
+        return
+    for kind, share in (("touchStart", 0), ("touchMove", 0.5), ("touchMove", 1), ("touchEnd", None)):
+        points = [] if share is None else [{"x": x + share * dx, "y": y}]
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+
 def lay_open(page):
     page.evaluate("document.querySelectorAll('main details').forEach((d) => (d.open = true))")
     typeset(page)
@@ -80,6 +117,10 @@ def test_what_is_cut_is_found(lessons, visit):
     assert len(page.evaluate(CUT)) == 1
     page.evaluate("document.querySelector('article p').innerHTML = '<div style=\"width: 500px\">wide</div>'")
     assert len(page.evaluate(CUT)) >= 2
+
+
+def test_the_theory_lessons_and_two_more_have_labs():
+    assert {name[:2] for name in LABS} >= {"01", "02", "04", "05", "06", "10", "11"}
 
 
 @pytest.fixture
@@ -107,10 +148,19 @@ def axe():
     return run
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_page_shows_everything_at_any_width_and_bars_nobody(lessons, visit, axe, name):
-    """A page is opened once: setting its formulas is most of the time."""
-    page = visit(lessons / f"{name}.html", width=WIDTHS[0])
+@pytest.fixture(scope="module", params=NAMES)
+def name(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def page(name, lessons, browser):
+    """A page of the site, opened once for all that is asked of it: to set its formulas is most of the time."""
+    with visits(browser) as visit:
+        yield visit(lessons / f"{name}.html", width=WIDTHS[0], has_touch=True)
+
+
+def test_a_page_shows_everything_at_any_width_and_bars_nobody(page, name, axe):
     if name not in BESIDE:
         check_formulas(page, name)
     lay_open(page)
@@ -121,10 +171,41 @@ def test_a_page_shows_everything_at_any_width_and_bars_nobody(lessons, visit, ax
         scrolls = page.locator(".scrolls").evaluate_all("all => all.map((e) => [e.tabIndex, e.className])")
         assert all(tab == 0 and "MathJax_Display" in kind for tab, kind in scrolls)
         assert width < 800 or not scrolls
-    for width, theme in CORNERS if name not in BESIDE else product((390, 1280), ("dark", "light")):
-        page.emulate_media(color_scheme=theme)
-        resize(page, width)
-        assert axe(page) == [], f"{width} px, {theme}"
+        for theme in THEMES:
+            if (width, theme) in (CORNERS if name not in BESIDE else product((390, 1280), THEMES)):
+                page.emulate_media(color_scheme=theme)
+                typeset(page)
+                assert axe(page) == [], f"{width} px, {theme}"
+
+
+def test_every_lab_of_a_page_is_alive(page, name):
+    resize(page, WIDTHS[0])
+    client = page.context.new_cdp_session(page)
+    live = "document.querySelectorAll('.explorer.live .vaelib-lab').length"
+    page.wait_for_function(f"{live} === {LABS.get(name, 0)}")
+    for lab in page.locator(".vaelib-lab").all():
+        lab.scroll_into_view_if_needed()
+        expect(lab.locator(".readout")).not_to_be_empty()  # a lab draws when it has learned its width, in a later frame
+        for hold in lab.locator("input[type=range]").all():
+            before = picture(lab)
+            for key in ("ArrowRight", "ArrowLeft", "ArrowLeft"):  # at an end of the range one way is closed
+                hold.press(key)
+                if picture(lab) != before:
+                    break
+            assert picture(lab) != before
+        for handle in lab.locator(".handle").all():
+            for finger in (None, client):
+                before = picture(lab)
+                for dx in (30, -60):
+                    handle.scroll_into_view_if_needed()
+                    box = handle.bounding_box()
+                    drag(page, finger, box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, dx)
+                    if picture(lab) != before:
+                        break
+                else:  # a handle that only goes up and down
+                    handle.focus()
+                    page.keyboard.press("ArrowUp")
+                assert picture(lab) != before, "touch" if finger else "mouse"
 
 
 def test_axe_would_find_a_barrier(lessons, visit, axe):

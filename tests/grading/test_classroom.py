@@ -73,8 +73,8 @@ def arithmetic(question=None, answer=None):
 
 @pytest.fixture(scope="module")
 def course(tmp_path_factory):
-    """A course directory with the small assignment; a cell may take a minute."""
-    return build_course(tmp_path_factory.mktemp("course"), arithmetic(), NAME, seconds=60)
+    """A course directory with the small assignment; a cell may take 20 seconds, and two students take them."""
+    return build_course(tmp_path_factory.mktemp("course"), arithmetic(), NAME, seconds=20)
 
 
 @pytest.mark.parametrize("name", ASSIGNMENTS)

@@ -33,7 +33,7 @@ FOLDER = Path(__file__).parents[2] / "notebooks"
 CLAIMS = ("claim_close", "claim_equal", "claim_true", "claim_monte_carlo")
 
 
-class _Reached(Exception):
+class Reached(Exception):
     """The claim that was asked for has been made: no need to run further."""
 
 
@@ -179,7 +179,7 @@ def _functions():
     """The functions that training and searching may call, as they are now; the remembered two aside."""
     places = (autoencoders, gaussian, Autoencoder, VariationalAutoencoder)
     named = ((name, value) for place in places for name, value in vars(place).items() if callable(value))
-    return tuple(value for name, value in named if name not in ("fit", "fit_q"))
+    return tuple(getattr(value, "stands_for", value) for name, value in named if name not in ("fit", "fit_q"))
 
 
 def claims_committed(notebook):
@@ -219,7 +219,23 @@ def claims_of(notebook, *, parameters=None, source=None, without=(), last=None):
 
 
 def _run(notebook, parameters, source, without, until=None, last=None):
-    made, failed = [], []
+    made, failed, namespace = [], [], {"__name__": "__main__"}
+
+    def reached(text):
+        if text == until and text in failed:
+            raise
+        if text in (until, last):
+            raise Reached
+
+    with watched_claims(made, failed, reached), contextlib.suppress(Reached):
+        for n, text in left_out(sources_of(notebook, parameters, source), without):
+            exec(compile(text, f"{notebook}, code cell {n}", "exec"), namespace)
+    return made, failed
+
+
+@contextlib.contextmanager
+def watched_claims(made, failed, reached):
+    """Context manager: claims note themselves in two lists and call reached(text), also when they fail."""
 
     def watched(claim):
         @functools.wraps(claim)
@@ -229,14 +245,12 @@ def _run(notebook, parameters, source, without, until=None, last=None):
                 claim(text, *args, **kwargs)
             except ClaimError:
                 failed.append(text)
-                if text == until:
-                    raise
-            if text in (until, last):
-                raise _Reached
+                reached(text)
+            else:
+                reached(text)
 
         return make
 
-    namespace = {"__name__": "__main__"}
     before = matplotlib.get_backend()
     with contextlib.ExitStack() as stack:
         stack.callback(plt.switch_backend, before)
@@ -250,10 +264,7 @@ def _run(notebook, parameters, source, without, until=None, last=None):
             claim = watched(getattr(vaelib.teaching.claims, name))
             for module in (vaelib.teaching.claims, vaelib):
                 stack.enter_context(mock.patch.object(module, name, claim))
-        with contextlib.suppress(_Reached):
-            for n, text in left_out(sources_of(notebook, parameters, source), without):
-                exec(compile(text, f"{notebook}, code cell {n}", "exec"), namespace)
-    return made, failed
+        yield
 
 
 def left_out(sources, pieces):

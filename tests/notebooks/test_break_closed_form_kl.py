@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from breaking import ClaimError, claims_of, code, failing, function, needless, replaced, run_until, scaled, shifted
+from breaking import ClaimError, code, function, needless, replaced, run_until, scaled, shifted
+from forking import Case, runs_of
 
 from vaelib.theory import gaussian
 
@@ -280,17 +281,24 @@ BROKEN = {
 }
 
 
+@pytest.fixture(scope="module")
+def runs():
+    """The sound notebook, and each of its breaks from where it matters."""
+    cases = [
+        Case(broken, guards[-1], (*FASTER["without"], *needless(SLOW, guards))) for broken, guards in BROKEN.values()
+    ]
+    return runs_of(NOTEBOOK, cases, **FASTER)
+
+
 @pytest.mark.parametrize("what", BROKEN)
-def test_a_broken_formula_is_caught(what):
+def test_a_broken_formula_is_caught(runs, what):
     broken, guards = BROKEN[what]
-    without = (*FASTER["without"], *needless(SLOW, guards))
-    assert set(guards) <= failing(NOTEBOOK, broken, last=guards[-1], **{**FASTER, "without": without})
+    assert set(guards) <= runs.broken[broken.key]
 
 
-def test_unbroken_every_claim_holds_and_each_is_guarded():
-    made, failed = claims_of(NOTEBOOK, **FASTER)
-    assert failed == []
-    assert set(made) == {claim for _, guards in BROKEN.values() for claim in guards}
+def test_unbroken_every_claim_holds_and_each_is_guarded(runs):
+    assert runs.failed == []
+    assert set(runs.made) == {claim for _, guards in BROKEN.values() for claim in guards}
 
 
 def test_a_broken_formula_stops_the_notebook():

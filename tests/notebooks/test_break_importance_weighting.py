@@ -1,7 +1,8 @@
 """Notebook 14 claims what it shows: break a formula or the data, and the claim that guards it fails."""
 
 import pytest
-from breaking import changed, claims_of, code, failing, function, scaled, shifted
+from breaking import changed, code, failing, function, scaled, shifted
+from forking import Case, runs_of
 from small_runs import CHANGED
 
 from vaelib import evaluation
@@ -207,20 +208,21 @@ BROKEN = {
 
 
 @pytest.fixture(scope="module")
-def claims_made():
-    made, failed = claims_of(NOTEBOOK, without=(*FIGURES, DIGITS), **FEW)
-    assert not failed
-    return made
+def runs():
+    """The sound notebook, and each of its breaks from where it matters."""
+    cases = [Case(broken, guards[-1], (*FIGURES, DIGITS)) for broken, guards in BROKEN.values()]
+    return runs_of(NOTEBOOK, cases, without=(*FIGURES, DIGITS), **FEW)
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_a_broken_formula_is_caught(what):
+def test_a_broken_formula_is_caught(runs, what):
     broken, guards = BROKEN[what]
-    assert set(guards) <= failing(NOTEBOOK, broken, last=guards[-1], without=(*FIGURES, DIGITS), **FEW)
+    assert set(guards) <= runs.broken[broken.key]
 
 
-def test_each_claim_is_guarded(claims_made):
-    assert set(claims_made) == {claim for _, guards in BROKEN.values() for claim in guards}
+def test_unbroken_every_claim_holds_and_each_is_guarded(runs):
+    assert runs.failed == []
+    assert set(runs.made) == {claim for _, guards in BROKEN.values() for claim in guards}
 
 
 def test_scores_turned_round_are_caught():

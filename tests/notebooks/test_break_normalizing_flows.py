@@ -1,7 +1,7 @@
 """Notebook 15 claims what it shows: break a formula or the data, and the claim that guards it fails."""
 
 import pytest
-from breaking import Break, changed, claims_committed, code, failing, function, scaled
+from breaking import Break, changed, claims_committed, code, failing, function, scaled, training_remembered
 from small_runs import CHANGED
 
 from vaelib.model.flows import AffineFlow, PlanarFlow
@@ -328,9 +328,11 @@ SLOW = {
 }
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def short(without_xla):
-    """Nothing here is worth compiling."""
+    """Nothing here is worth compiling, and the autoencoder of the digits is trained once."""
+    with training_remembered():
+        yield
 
 
 @pytest.mark.parametrize("what", [*BROKEN, *SLOW])

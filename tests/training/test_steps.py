@@ -331,6 +331,17 @@ def test_convolutions_leave_xla_out_on_a_cpu(layer, xla_is_faster, monkeypatch):
     assert xla_is_faster(conv)
 
 
+@pytest.mark.parametrize(("asked", "given"), [("auto", True), (False, False)])
+def test_jit_compile_is_listened_to(make_vae, images, asked, given, monkeypatch):
+    seen, function = [], tf.function
+    monkeypatch.setattr(compilation, "xla_is_faster", lambda model: True)
+    monkeypatch.setattr(tf, "function", lambda *args, **options: (seen.append(options), function(*args, **options))[1])
+    vae = make_vae()
+    vae.compile("adam", jit_compile=asked)
+    vae.fit(images[:4], batch_size=2, verbose=0)
+    assert [bool(options["jit_compile"]) for options in seen if "jit_compile" in options] == [given]
+
+
 def test_bad_counts_are_refused(toy, rows):
     for name in ("epochs", "batch_size", "validation_batch_size"):
         for value in (0, -1, 1.5, "2"):

@@ -79,7 +79,9 @@ class BlockTraining(_Model):
             optimizer: a Keras optimiser or its name. For an objective with several players a dictionary from their
                 names to optimisers, or one optimiser, which is cloned for each. `model.optimizer` is then a
                 PlayersOptimizer, and `model.optimizer["critic"]` one of them.
-            run_eagerly, steps_per_execution, jit_compile, auto_scale_loss: as for `keras.Model.compile`.
+            run_eagerly, steps_per_execution, auto_scale_loss: as for `keras.Model.compile`.
+            jit_compile: False leaves XLA out, whose compiler takes a second and 100 MB for each program; otherwise it
+                compiles blocks of steps where that makes them faster, and Keras's own loop as Keras has it.
 
         Raises:
             ValueError: the optimisers are not those of the players.
@@ -94,6 +96,7 @@ class BlockTraining(_Model):
                 auto_scale_loss=False,  # each optimiser scales its own
             )
         compilation.programs(self).clear()
+        self.asks_for_xla = jit_compile
         self._held: dict[str, Blocks] = {}
         self._busy: tuple[str, int] | None = None
         self._stops_on_nan = False
