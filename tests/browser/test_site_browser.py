@@ -312,19 +312,21 @@ def test_a_drag_of_300_steps_loses_no_frame_and_the_time_of_a_key(explorers, vis
               f"300 moves, {len(frames)} drawings in {ticks} frames")  # fmt: skip
 
 
-def test_the_readmes_films_are_made_from_pages_of_the_site(explorers, browser, tmp_path, monkeypatch):
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_readmes_films_are_made_from_pages_of_the_site(explorers, browser, theme, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "images"))
     import films
 
     monkeypatch.setattr(films, "STEPS", 6)
     monkeypatch.setitem(films.FILMS, "round", ("01_pad", films.ROUND))
-    with Image.open(films.film(browser, explorers, "round", tmp_path)) as film:
+    with Image.open(films.film(browser, explorers, "round", theme, tmp_path)) as film:
         shots = []
         for n in range(film.n_frames):
             film.seek(n)
             shots.append(np.asarray(film.convert("L"), float))
     assert len(shots) == 6
+    assert (np.median(shots[0]) > 128) == (theme == "light")
     assert all(np.abs(one - another).mean() > 1 for one, another in itertools.pairwise(shots))
     monkeypatch.setattr(films, "LIMIT", 1000)
     with pytest.raises(ValueError, match="expected at most 1,000. Take fewer steps"):
-        films.film(browser, explorers, "round", tmp_path)
+        films.film(browser, explorers, "round", theme, tmp_path)

@@ -84,7 +84,7 @@ BROKEN = [
         function(mcmc, "effective_sample_size", scaled(0.01)),
         "five weights: they are worth at least 1,000 independent draws",
     ),
-    (function(mcmc, "hmc", changed(w=lambda w: 1.05 * w)), "two weights: MCMC means = quadrature"),
+    (function(mcmc, "hmc", changed(w=lambda w: 1.1 * w)), "two weights: MCMC means = quadrature"),
     (
         function(mcmc, "hmc", changed(w=lambda w: w + 0.1 * (w - w.mean((0, 1))))),
         "two weights: MCMC variances = quadrature",

@@ -1,5 +1,7 @@
 """Random numbers inside XLA's programs: the same to the bit, and drawn in one pass."""
 
+import threading
+
 import keras
 import numpy as np
 import pytest
@@ -52,6 +54,24 @@ def test_the_names_are_put_back(monkeypatch):
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: ["a GPU"])
     with named_generator():
         assert tf.random.stateless_normal is before[0]
+
+
+def test_traces_that_wait_for_each_other_all_get_in():
+    """As the replicas of a strategy do, each in a thread of its own."""
+    before, both, asked = tf.random.stateless_normal, threading.Barrier(2, timeout=30), []
+
+    def trace():
+        with named_generator():
+            both.wait()
+            asked.append(tf.random.stateless_normal.keywords)
+            both.wait()
+
+    threads = [threading.Thread(target=trace) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert asked == [{"alg": "philox"}] * 2 and tf.random.stateless_normal is before
 
 
 @pytest.mark.parametrize("blocks", [True, False])

@@ -3,12 +3,14 @@
 import contextlib
 import functools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
 _DRAWS = ("stateless_normal", "stateless_uniform")
-_lock = threading.RLock()
+_lock = threading.Lock()
+_originals: dict[str, Callable] = {}
+_inside = 0  # how many traces are under way: a strategy traces its replicas side by side, and they wait for each other
 
 
 @contextlib.contextmanager
@@ -23,12 +25,27 @@ def named_generator() -> Iterator[None]:
     if tf.config.list_logical_devices("GPU"):
         yield
         return
+    _enter()
+    try:
+        yield
+    finally:
+        _leave()
+
+
+def _enter():
+    global _inside
     with _lock:
-        before = {name: getattr(tf.random, name) for name in _DRAWS}
-        try:
-            for name, draw in before.items():
+        _inside += 1
+        if _inside == 1:
+            for name in _DRAWS:
+                _originals[name] = draw = getattr(tf.random, name)
                 setattr(tf.random, name, functools.partial(draw, alg="philox"))
-            yield
-        finally:
-            for name, draw in before.items():
+
+
+def _leave():
+    global _inside
+    with _lock:
+        _inside -= 1
+        if not _inside:
+            for name, draw in _originals.items():
                 setattr(tf.random, name, draw)
