@@ -34,7 +34,7 @@ FIELDS = {
         },
     ),
 }
-# Multiplied by it, a turn of few steps or few pixels takes long enough for its clock.
+# A turn takes at least so many, for its clock: a small size goes through the data several times.
 LEAST_STEPS = 30
 
 

@@ -7,6 +7,8 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 
+from contenders import BOUND, OURS
+
 from vaelib import plots
 
 LABELS = {
@@ -19,7 +21,7 @@ LABELS = {
     "num_examples": "images",
 }
 LINE_COLOURS = {
-    "vaelib fit": "blue",
+    OURS: "blue",
     "JAX, scanned epoch": "green",
     "PyTorch, eager": "orange",
     "Keras fit": "purple",
@@ -42,8 +44,8 @@ def draw(report, folder):
 def draw_epoch(ax, results):
     """Bars: seconds per epoch as a multiple of ours, the fastest on top."""
     rows = sorted(((row["seconds"], name) for name, row in results.items() if "seconds" in row), reverse=True)
-    ours = results["vaelib fit"]["seconds"]
-    special = {"vaelib fit": "blue", "matrix products alone": "grey"}
+    ours = results[OURS]["seconds"]
+    special = {OURS: "blue", BOUND: "grey"}
     colours = [plots.COLOURS[special.get(name, "sky")] for _, name in rows]
     bars = ax.barh([name for _, name in rows], [seconds / ours for seconds, _ in rows], color=colours)
     ax.bar_label(bars, [f"{seconds / ours:.2f}" for seconds, _ in rows], padding=3)

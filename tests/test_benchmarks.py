@@ -99,9 +99,10 @@ def test_growth_races_each_size_once_and_draws_it(benchmarks, tmp_path, monkeypa
     import growth as module
     from contenders import BOUND, Setting
     from growth import growth
-    from picture import draw
+    from picture import LINE_COLOURS, draw_growth
 
     monkeypatch.setattr(module, "GROWING", [BOUND])  # it needs no library to start
+    monkeypatch.setitem(LINE_COLOURS, BOUND, "grey")
 
     np.save(tmp_path / "x.npy", np.random.default_rng(0).random((300, 28, 28), dtype="float32"))
     fields = {"dense": (Setting(num_examples=200, units=10), {"units": (10, 20), "num_examples": (100, 200, 400)})}
@@ -110,8 +111,10 @@ def test_growth_races_each_size_once_and_draws_it(benchmarks, tmp_path, monkeypa
     assert len(titles) == 3  # the start once, and 400 images there are not
     assert [row["setting"]["num_examples"] for row in report["races"]] == [200, 200, 100, 200]
     assert {row["changed"] for row in report["exponents"]} == {"units", "num_examples"}
-    (path,) = draw({"growth": report}, tmp_path)
-    assert path.stat().st_size > 5_000
+    of_units, of_images = (ax.get_lines()[0] for ax in draw_growth(report).axes[:2])
+    assert list(of_units.get_xdata()) == [10, 20] and list(of_images.get_xdata()) == [100, 200]
+    seconds = [row["results"][BOUND]["seconds"] for row in report["races"]]
+    assert [*of_units.get_ydata(), *of_images.get_ydata()] == seconds
 
 
 @pytest.mark.slow  # it trains in a process of its own

@@ -44,6 +44,7 @@ def runs_of(notebook, cases, *, parameters=None, source=None, without=()):
         notebook: the file's name without .ipynb.
         cases: list of Case; each breaks a function or pieces of code, and has a key of its own.
         parameters, source, without: as in `run_until`, of the sound notebook.
+
     Returns:
         Runs.
     """

@@ -96,7 +96,7 @@ class BlockTraining(_Model):
                 auto_scale_loss=False,  # each optimiser scales its own
             )
         compilation.programs(self).clear()
-        self.asks_for_xla = jit_compile
+        self.may_use_xla = jit_compile is not False
         self._held: dict[str, Blocks] = {}
         self._busy: tuple[str, int] | None = None
         self._stops_on_nan = False

@@ -31,7 +31,7 @@ def runner(model, phase, step, blocks, stop_on_nan=False):
     """
     programs = compilation.programs(model)
     if phase not in programs:
-        xla = model.asks_for_xla is not False and compilation.xla_is_faster(model)
+        xla = model.may_use_xla and compilation.xla_is_faster(model)
 
         @tf.function(jit_compile=xla, autograph=False)
         def run(block, num_steps, stop):

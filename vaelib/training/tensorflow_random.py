@@ -17,10 +17,10 @@ _inside = 0  # how many traces are under way: a strategy traces its replicas sid
 def named_generator() -> Iterator[None]:
     """Let what is traced meanwhile draw from Philox by name.
 
-    Left to choose, XLA takes Philox on a CPU too, but as an operation of its own whose expansion computes each number
-    again for each of its parts: a batch of 100 x 784 takes 15 ms that way, and 0.7 ms where Philox is asked for by
-    name. The numbers are the same to the bit. Keras's random functions offer no way to ask, so their names in
-    TensorFlow stand for asking ones while a step is traced; so a reader's own layer draws as fast as ours.
+    Left to choose, XLA takes Philox on a CPU too, but by another way: 100 x 784 numbers took 15 ms, and 0.7 ms where
+    Philox was asked for by name. The numbers are the same to the bit. Keras's random functions offer no way to ask,
+    so their names in TensorFlow stand for asking ones while a step is traced; so a reader's own layer draws as fast as
+    ours.
     """
     if tf.config.list_logical_devices("GPU"):
         yield
