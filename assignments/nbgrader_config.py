@@ -10,8 +10,8 @@ c = get_config()  # noqa: F821 (nbgrader defines it)
 c.Execute.timeout = 120
 
 c.Autograde.autograde_preprocessors = [
-    "vaelib.tools.grader.preprocessors.Execute",
-    "vaelib.tools.grader.preprocessors.AllowStderr",
+    "vaelib.tools.grader.running.preprocessors.Execute",
+    "vaelib.tools.grader.running.preprocessors.AllowStderr",
     "nbgrader.preprocessors.IgnorePattern",
     "nbconvert.preprocessors.ClearMetadataPreprocessor",
     "nbgrader.preprocessors.LimitOutput",
@@ -22,7 +22,7 @@ c.Autograde.autograde_preprocessors = [
 
 # The pages for students show no hidden test.
 c.GenerateFeedback.preprocessors = [
-    "vaelib.tools.grader.preprocessors.HideHiddenTests",
+    "vaelib.tools.grader.running.preprocessors.HideHiddenTests",
     "nbgrader.preprocessors.GetGrades",
     "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
 ]

@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,15 @@ BELOW = {
 OUTSIDE = {"theory": {"scipy"}, "model": {"keras"}, "training": {"keras", "IPython"} | BACKENDS}
 ALWAYS = {"numpy", "lazy_loader", *sys.stdlib_module_names}
 
+# The grader has rooms of its own; what is allowed to whom, as its docstring draws it.
+GRADER = {"release": set(), "students": set(), "running": {"release", "students"}, "reporting": {"students"}}
+COMMANDS = {"grading": {*GRADER}, "administration": {*GRADER}, "__main__": {*GRADER, "grading", "administration"}}
+
+
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
 
 def imports(path: Path) -> list[tuple[str, str]]:
     """Return (module, name) of each import of a file, inside functions too, but not those for type checkers alone."""
@@ -43,7 +53,7 @@ def imports(path: Path) -> list[tuple[str, str]]:
         for child in ast.iter_child_nodes(node):
             visit(child)
 
-    visit(ast.parse(path.read_text("utf-8")))
+    visit(parsed(path))
     return found
 
 
@@ -78,6 +88,27 @@ def test_imports_go_down_only(path):
         assert room not in OUTSIDE or top in OUTSIDE[room] | ALWAYS, f"{room} must not need {top}"
 
 
+def grader_imports(path: Path) -> list[list[str]]:
+    """Return the way from the grader down to each thing that a file of it imports from it: room, module, name."""
+    names = (f"{module}.{name}".rstrip(".") for module, name in imports(path))
+    return [name.split(".")[3:] for name in names if name.startswith("vaelib.tools.grader.")]
+
+
+def test_the_graders_rooms_import_one_way():
+    files = sorted((PACKAGE / "tools/grader").rglob("*.py"))
+    assert {path.parent.name for path in files} == {"grader", *GRADER}
+    for path in files:
+        room = path.parent.name if path.parent.name in GRADER else path.stem
+        allowed = {room, "GraderError"} | (GRADER | COMMANDS).get(room, set())
+        assert {way[0] for way in grader_imports(path)} <= allowed, f"{path.name}: {room} may import {allowed}"
+
+
+def test_no_file_of_the_grader_imports_itself_by_a_detour():
+    files = sorted((PACKAGE / "tools/grader").glob("*/*.py"))
+    graph = {f"{path.parent.name}.{path.stem}": {".".join(way[:2]) for way in grader_imports(path)} for path in files}
+    graphlib.TopologicalSorter(graph).prepare()  # raises a CycleError that names the circle
+
+
 def is_private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__")
 
@@ -86,7 +117,7 @@ def is_private(name: str) -> bool:
 def private_names(path: Path) -> set[str]:
     """Return the names with one leading underscore that a file defines; `_repr_html_` and its like are a protocol's."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             names.add(node.name)
         elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
@@ -100,7 +131,7 @@ def private_names(path: Path) -> set[str]:
 def test_no_file_reaches_for_what_is_private_to_another(path):
     """Neither through a module, nor through an object, nor through `self` from a base class in another file."""
     theirs = set().union(*map(private_names, FILES)) - private_names(path)
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Attribute):
             assert node.attr not in theirs, f"line {node.lineno}: {ast.unparse(node)} is private to another file"
 
@@ -108,7 +139,7 @@ def test_no_file_reaches_for_what_is_private_to_another(path):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_no_backend_is_named_in_a_string_either(path):
     if path.relative_to(PACKAGE).parts[0] != "training":
-        texts = [node.value for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Constant)]
+        texts = [node.value for node in ast.walk(parsed(path)) if isinstance(node, ast.Constant)]
         assert not BACKENDS & {text for text in texts if isinstance(text, str)}
 
 

@@ -23,6 +23,8 @@ class Setting:
         epochs: passes in one call, so that what a call costs once is shared out.
         peak: the learning rate falls along half a cosine from here to 0 over the epochs of a call; 0 takes `RATE`
             throughout.
+        spread: vaelib's decoder begins with bends that lie all over the codes, see `dense_decoder`; 0 takes Keras's
+            first weights.
     """
 
     batch_size: int = 100
@@ -34,6 +36,7 @@ class Setting:
     num_examples: int = 60_000
     epochs: int = 3
     peak: float = 0.0
+    spread: float = 0.0
 
     @property
     def maps(self) -> tuple[int, int]:

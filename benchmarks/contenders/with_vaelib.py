@@ -39,7 +39,8 @@ def model(setting):
     else:
         widths = (setting.units,) * setting.depth
         encoder = vaelib.dense_encoder((28, 28), posterior.params_size, widths)
-        decoder = vaelib.dense_decoder(setting.latent_dim, likelihood.params_size, widths)
+        spread = setting.spread or None
+        decoder = vaelib.dense_decoder(setting.latent_dim, likelihood.params_size, widths, spread=spread)
     objective = vaelib.IWAE(setting.num_samples) if setting.num_samples > 1 else vaelib.ELBO()
     prior = vaelib.StandardNormal(setting.latent_dim)
     vae = vaelib.VAE(encoder, decoder, posterior, likelihood, prior, objective)

@@ -15,10 +15,10 @@ import pytest
 from in_process import notebook_shell
 
 from vaelib.teaching.answers import seed_of
-from vaelib.tools.grader.outside import Reply, Verdict, outside_tests, run_outside
-from vaelib.tools.grader.remarks import unusual
-from vaelib.tools.grader.shield import answers_of, canary, parts_of, passed_parts, shielded
-from vaelib.tools.grader.wall import is_available
+from vaelib.tools.grader.reporting.remarks import unusual
+from vaelib.tools.grader.running.outside import Reply, Verdict, outside_tests, run_outside
+from vaelib.tools.grader.running.shield import answers_of, canary, parts_of, passed_parts, shielded
+from vaelib.tools.grader.running.wall import is_available
 
 ROOT = Path(__file__).parents[2]
 COURSE = ROOT / "assignments"

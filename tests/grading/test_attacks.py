@@ -12,7 +12,7 @@ import pytest
 from answers import ROOT, UNPROTECTED, build_course, grade, hand_in, read_export
 from attacks import NAME, POINTS, attacks, source
 
-from vaelib.tools.grader import wall
+from vaelib.tools.grader.running import wall
 
 pytestmark = pytest.mark.slow
 NO_WALL = not wall.is_available()

@@ -24,9 +24,9 @@ from answers import (
 from nbgrader.api import Gradebook
 
 from vaelib.tools.grader.__main__ import main
-from vaelib.tools.grader.mending import mend
-from vaelib.tools.grader.release import find_leaks
-from vaelib.tools.grader.submissions import Submission, find_submissions
+from vaelib.tools.grader.release.student_versions import find_leaks
+from vaelib.tools.grader.running.mending import mend
+from vaelib.tools.grader.students.submissions import Submission, find_submissions
 
 ASSIGNMENTS = sorted(path.stem for path in COURSE.glob("source/*/*.ipynb"))
 

@@ -11,7 +11,8 @@ from test_classroom import NAME, arithmetic
 
 from vaelib.tools import cluster
 from vaelib.tools.grader import GraderError
-from vaelib.tools.grader.autograding import Limits, autograde
+from vaelib.tools.grader.running.autograding import autograde
+from vaelib.tools.grader.running.job import Limits
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("distributed")

@@ -11,9 +11,9 @@ from answers import COURSE, Reply, outside_tests, run_outside, source_of
 from attacks import source
 from in_process import notebook_shell
 
-from vaelib.tools.grader.outside import CannotTravelError, as_outputs, import_for, packed, unpacked
-from vaelib.tools.grader.preprocessors import Execute
-from vaelib.tools.grader.shield import Ran, answers_of, scored
+from vaelib.tools.grader.running.outside import CannotTravelError, as_outputs, import_for, packed, unpacked
+from vaelib.tools.grader.running.preprocessors import Execute
+from vaelib.tools.grader.running.shield import Ran, answers_of, scored
 
 WITHIN = {
     "faces_trained",

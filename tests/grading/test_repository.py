@@ -10,11 +10,12 @@ import pytest
 from answers import COURSE, ROOT, cell_of, classroom
 
 from vaelib.tools import links
-from vaelib.tools.grader import GraderError, release
+from vaelib.tools.grader import GraderError
 from vaelib.tools.grader.__main__ import main
-from vaelib.tools.grader.place import MANIFEST, check_place, install
-from vaelib.tools.grader.release import secrets, source_notebook
-from vaelib.tools.grader.repository import find_answers, write_repository
+from vaelib.tools.grader.release.course import source_notebook
+from vaelib.tools.grader.release.place import MANIFEST, check_place, install
+from vaelib.tools.grader.release.repository import find_answers, write_repository
+from vaelib.tools.grader.release.student_versions import secrets
 
 ASSIGNMENTS = sorted(path.stem for path in COURSE.glob("source/*/*.ipynb"))
 ADDRESS = "https://github.com/ada/students"
@@ -63,7 +64,7 @@ def checkout(tmp_path, monkeypatch):
             (folder / "release" / name).mkdir(parents=True)
             nbformat.write(notebook, folder / "release" / name / f"{name}.ipynb")
 
-    monkeypatch.setattr("vaelib.tools.grader.repository.build_release", build)
+    monkeypatch.setattr("vaelib.tools.grader.release.repository.build_release", build)
     return root
 
 
@@ -270,7 +271,7 @@ def test_every_source_is_found_in_itself(tmp_path, name):
 def test_an_answer_cell_without_marks_is_secret_as_a_whole():
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("Because it is so.")])
     notebook.cells[0].metadata["nbgrader"] = {"solution": True, "grade_id": "why"}
-    assert [tuple(part) for part in release.secrets(notebook)] == [
+    assert [tuple(part) for part in secrets(notebook)] == [
         ("the solution of why", frozenset({"Because it is so."}), False)
     ]
 

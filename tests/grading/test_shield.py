@@ -7,11 +7,11 @@ from answers import COURSE, source_of
 from in_process import notebook_shell
 from nbgrader.utils import determine_grade
 
-from vaelib.tools.grader.preprocessors import _without
-from vaelib.tools.grader.remarks import unusual
-from vaelib.tools.grader.reports import Journal
-from vaelib.tools.grader.shield import Ran, answers_of, canary, judge, new_token, parts_of, shielded
-from vaelib.tools.grader.submissions import Submission
+from vaelib.tools.grader.reporting.remarks import unusual
+from vaelib.tools.grader.reporting.reports import Journal
+from vaelib.tools.grader.running.preprocessors import _without
+from vaelib.tools.grader.running.shield import Ran, answers_of, canary, judge, new_token, parts_of, shielded
+from vaelib.tools.grader.students.submissions import Submission
 
 TESTS = """
 expected = 6.0

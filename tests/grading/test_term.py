@@ -19,8 +19,8 @@ from test_classroom import NAME, arithmetic
 
 from vaelib.tools.grader import GraderError
 from vaelib.tools.grader.__main__ import main
-from vaelib.tools.grader.release import build_release
-from vaelib.tools.grader.submissions import find_submissions
+from vaelib.tools.grader.release.student_versions import build_release
+from vaelib.tools.grader.students.submissions import find_submissions
 
 pytestmark = pytest.mark.slow
 

@@ -24,17 +24,19 @@ from nbgrader.apps import ExportApp, NbGraderApp
 from sqlalchemy.exc import SAWarning
 from test_classroom import ASSIGNMENTS, NAME, arithmetic
 
-from vaelib.tools.grader import GraderError, archives, exports, similarity
+from vaelib.tools.grader import GraderError
 from vaelib.tools.grader.__main__ import main, parser
-from vaelib.tools.grader.collecting import collect
-from vaelib.tools.grader.exchange import write_exchange
-from vaelib.tools.grader.lateness import LatePenalty, penalty_config
-from vaelib.tools.grader.names import COLUMNS, TABLE, Names
-from vaelib.tools.grader.roster import Person, Roster, read_roster
-from vaelib.tools.grader.statistics import NOT_ANSWERED, question_statistics
-from vaelib.tools.grader.submissions import find_submissions
-from vaelib.tools.grader.terms import Policy, read_term, require_known
-from vaelib.tools.grader.worksheet import read_worksheet
+from vaelib.tools.grader.release.exchange import write_exchange
+from vaelib.tools.grader.reporting import exports, similarity
+from vaelib.tools.grader.reporting.statistics import NOT_ANSWERED, question_statistics
+from vaelib.tools.grader.students import archives
+from vaelib.tools.grader.students.collecting import collect
+from vaelib.tools.grader.students.lateness import LatePenalty, penalty_config
+from vaelib.tools.grader.students.names import COLUMNS, TABLE, Names
+from vaelib.tools.grader.students.roster import Person, Roster, read_roster
+from vaelib.tools.grader.students.submissions import find_submissions
+from vaelib.tools.grader.students.terms import Policy, read_term, require_known
+from vaelib.tools.grader.students.worksheet import read_worksheet
 
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
 NFD = unicodedata.normalize("NFD", "José")
@@ -379,7 +381,7 @@ def test_canvas_gets_its_columns_and_no_unfinished_grade(gradebook, tmp_path):
 
 
 def test_moodle_gets_its_columns_through_nbgraders_own_command(gradebook, tmp_path):
-    plugin = "vaelib.tools.grader.exports.MoodleExport"
+    plugin = "vaelib.tools.grader.reporting.exports.MoodleExport"
     app = ExportApp()
     app.initialize(
         [f"--db=sqlite:///{gradebook / 'gradebook.db'}", f"--exporter={plugin}", f"--to={tmp_path / 'm.csv'}"]

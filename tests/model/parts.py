@@ -1,5 +1,6 @@
 """Every part of the model, found by itself: a new class that is registered with Keras is tested with no new line."""
 
+import functools
 import importlib
 import itertools
 import pkgutil
@@ -112,8 +113,15 @@ def _makers(kind, made_by_hand, otherwise):
 DISTRIBUTIONS = _makers(Distribution, DISTRIBUTIONS_MADE_BY_HAND, lambda cls: cls)
 OBJECTIVES = _makers(Objective, OBJECTIVES_MADE_BY_HAND, lambda cls: lambda data_shape, latent_dim: cls())
 
+
+@functools.cache
+def one_like(name, event_shape=(2,)):
+    """A distribution that is only asked what it is. Made once: to choose among combinations, a thousand are asked."""
+    return DISTRIBUTIONS[name](event_shape)
+
+
 # Roles, by what a distribution says of itself.
-_LIKE = {name: make((2,)) for name, make in DISTRIBUTIONS.items()}
+_LIKE = {name: one_like(name) for name in DISTRIBUTIONS}
 PRIORS = [name for name, part in _LIKE.items() if part.params_size == 0]
 DISCRETE = ("binary", "one-hot")
 WHOLE = (*DISCRETE, "count")  # values that zeros and ones are among, and no fractions
@@ -123,7 +131,7 @@ POSTERIORS = [
     if part.params_size and (part.support in DISCRETE or (part.support == "real" and part.reparameterized))
 ]
 # Layers of latents are one row of numbers, no picture.
-PICTURES = [name for name, make in DISTRIBUTIONS.items() if make((3, 2)).event_shape == (3, 2)]
+PICTURES = [name for name in DISTRIBUTIONS if one_like(name, (3, 2)).event_shape == (3, 2)]
 LIKELIHOODS = [name for name in PICTURES if _LIKE[name].params_size and _LIKE[name].has_density]
 DENSITIES = [name for name, part in _LIKE.items() if part.has_density]
 

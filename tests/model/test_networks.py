@@ -1,5 +1,6 @@
 """Networks: tensors in, rows of parameters out, in the order that the likelihood reads them."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -91,3 +92,29 @@ def test_pixels_of_the_convolutional_decoder_keep_their_place(perturb):
 def test_bad_sizes_are_refused_by_name(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+@pytest.mark.parametrize("latent_dim", [2, 7])
+def test_spread_lets_units_bend_all_over_the_codes(latent_dim):
+    keras.utils.set_random_seed(0)
+    decoder = dense_decoder(latent_dim, 6, (20_000,), spread=1.5)
+    kernel, bias, *_ = decoder.get_weights()
+    codes = np.random.default_rng(0).standard_normal((20_000, latent_dim))
+    # Of 20,000 numbers: the error of a standard deviation is 1 in 200, that of a correlation as large.
+    assert bias.std() == pytest.approx(1.5, rel=0.02)
+    assert (codes * kernel.T).sum(axis=1).std() == pytest.approx(1.5, rel=0.02)
+    assert max(abs(np.corrcoef(bias, row)[0, 1]) for row in kernel) < 0.03
+    # Where |b| / |w| is the distance of the bend from 0: with Keras's first weights it is 0 for all.
+    assert np.median(abs(bias) / np.linalg.norm(kernel, axis=0)) > 0.5
+    assert not dense_decoder(latent_dim, 6, (20,)).get_weights()[1].any()
+
+
+def test_spread_is_for_the_layer_that_reads_the_codes_alone():
+    for decoder in (dense_decoder(2, 12, (30, 30), spread=1.0), conv_decoder(2, (4, 3), 12, (5, 4), spread=1.0)):
+        _, bias, *others = decoder.get_weights()
+        assert bias.any() and not any(other.any() for other in others[1::2])
+        assert keras.models.clone_model(decoder).count_params() == decoder.count_params()
+    with pytest.raises(ValueError, match="spread must be None where hidden_units is empty"):
+        dense_decoder(2, 6, (), spread=1.0)
+    with pytest.raises(ValueError, match="spread must be"):
+        dense_decoder(2, 6, spread=0.0)

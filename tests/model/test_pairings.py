@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from gradients import assert_gradients_are_differences, in_variables, value_and_gradients
 from keras import ops
-from parts import DISTRIBUTIONS, LIKELIHOODS, OBJECTIVES, POSTERIORS, PRIORS, WHOLE, every_two_together
+from parts import DISTRIBUTIONS, LIKELIHOODS, OBJECTIVES, POSTERIORS, PRIORS, WHOLE, every_two_together, one_like
 
 from vaelib.model.networks import conv_decoder, conv_encoder, dense_decoder, dense_encoder
 from vaelib.model.objectives import ELBO
@@ -31,8 +31,8 @@ def part(name, shape):
 
 def refusal(posterior, prior, objective):
     """Return how a combination is refused, or None where it fits."""
-    q, learned = part(posterior, (2,)), prior != "StandardNormal"
-    if q.support != part(prior, (2,)).support:
+    q, learned = one_like(posterior), prior != "StandardNormal"
+    if q.support != one_like(prior).support:
         return "support .* they must be equal"
     if objective == "VectorQuantised":
         return "needs a CodeBook as posterior and UniformCodes as prior"
@@ -50,8 +50,8 @@ def refusal(posterior, prior, objective):
 
 # Classes are no pictures: the one bias of a map would move all logits of a pixel row alike, and no loss sees that.
 EVEN = {
-    name: part(name, SHAPE).params_size % np.prod(SHAPE) == 0 and part(name, SHAPE).support != "one-hot"
-    for name in LIKELIHOODS
+    name: like.params_size % np.prod(SHAPE) == 0 and like.support != "one-hot"
+    for name, like in ((name, one_like(name, SHAPE)) for name in LIKELIHOODS)
 }
 REFUSALS = {parts: refusal(*parts) for parts in itertools.product(POSTERIORS, PRIORS, OBJECTIVES)}
 

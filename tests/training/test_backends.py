@@ -24,8 +24,8 @@ EVERYWHERE = [
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_the_tests_that_name_no_backend_pass_there(backend):
-    if importlib.util.find_spec(backend) is None or keras.backend.backend() == backend:
-        pytest.skip(f"{backend} is not installed, or this is {backend}")
+    if importlib.util.find_spec(backend) is None or keras.backend.backend() != "tensorflow":
+        pytest.skip(f"{backend} is not installed, or the tests run on another backend already")
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *(str(HERE / name) for name in EVERYWHERE)]
     environment = {**os.environ, "KERAS_BACKEND": backend}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
@@ -70,6 +70,32 @@ def test_batches_are_checked(toy, rows):
     with pytest.raises(ValueError, match="^a batch of x must be finite"):
         toy.evaluate(batches(x))
     assert np.isfinite(toy.evaluate(rows(4))[0])
+
+
+class Batches(keras.utils.PyDataset):
+    """The batches of an array, two rows each; Keras reads the first one when the training has begun."""
+
+    def __init__(self, x):
+        super().__init__()
+        self.x = x
+
+    def __getitem__(self, index):
+        return (self.x[2 * index : 2 * index + 2],)
+
+    def __len__(self):
+        return len(self.x) // 2
+
+
+def test_a_bad_first_batch_leaves_model_and_optimiser_whole(models, rows):
+    """On JAX the arrays of both have been taken away when the first batch is read."""
+    model, x = models.Toy(), rows(4)
+    model.compile("adam")
+    x[0] = np.nan
+    for use in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match="^a batch of x must be finite"):
+            use(Batches(x), verbose=0)
+    assert model.optimizer.iterations == 0
+    assert model.fit(Batches(rows(4)), verbose=0).epoch == [0] and model.optimizer.iterations == 2
 
 
 def test_noise_is_fresh_in_every_step(models, rows):

@@ -10,6 +10,7 @@ import tensorflow as tf
 from vaelib.training import blocks, compilation, forget_models
 
 TERMS = ["loss", "reconstruction", "kl"]
+of_blocks = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="only TensorFlow takes blocks of steps")
 
 
 # The same training as Keras's own ------------------------------------------------------------------
@@ -63,6 +64,8 @@ def test_blocks_of_any_length_train_alike(start, keras_start, rows, monkeypatch)
 def test_steps_per_execution_leaves_no_block_out(start, keras_start, rows, monkeypatch):
     monkeypatch.setattr(blocks, "EXAMPLES_PER_BLOCK", 4)
     monkeypatch.setattr(start.model, "steps_per_execution", 3)
+    for name in ("train_function", "test_function"):  # those of Keras's own loop were made for steps one by one
+        monkeypatch.setattr(start.model, name, None)
     assert_same_training(start, keras_start, rows(16), batch_size=2, validation_batch_size=1)
 
 
@@ -249,6 +252,7 @@ def test_another_error_is_not_swallowed(models, toy, rows):
     assert toy._held == {}
 
 
+@of_blocks
 def test_the_data_are_held_while_fit_runs_and_released_afterwards(models, toy, rows):
     x, seen = rows(5), []
     look = models.Spy(
@@ -261,6 +265,7 @@ def test_the_data_are_held_while_fit_runs_and_released_afterwards(models, toy, r
     assert toy._held == {} and toy.test_function is None
 
 
+@of_blocks
 def test_the_data_are_not_copied(models, toy, rows):
     x, y, seen = rows(40), rows(40, seed=1), []
     look = models.Spy(on_epoch_end=lambda model, epoch: seen.append(model._held["train"].data))
@@ -268,6 +273,7 @@ def test_the_data_are_not_copied(models, toy, rows):
     assert seen[0].x is x and seen[0].y is y
 
 
+@of_blocks
 def test_fit_traces_once_and_compile_starts_anew(models, rows):
     model, traces = models.Toy(), []
     losses = model.batch_losses
@@ -331,6 +337,7 @@ def test_convolutions_leave_xla_out_on_a_cpu(layer, xla_is_faster, monkeypatch):
     assert xla_is_faster(conv)
 
 
+@of_blocks
 @pytest.mark.parametrize(("asked", "given"), [("auto", True), (False, False)])
 def test_jit_compile_is_listened_to(make_vae, images, asked, given, monkeypatch):
     seen, function = [], tf.function

@@ -10,7 +10,7 @@ import keras
 from keras import layers
 
 from vaelib.checks import data_shape as checked_shape
-from vaelib.checks import positive_int, sizes
+from vaelib.checks import positive_float, positive_int, sizes
 
 Sizes = int | Sequence[int]
 Activation = str | Callable | None
@@ -51,6 +51,7 @@ def dense_decoder(
     hidden_units: Sizes = (200,),
     activation: Activation = "relu",
     name: str = "decoder",
+    spread: float | None = None,
 ) -> keras.Model:
     """Build a fully connected decoder.
 
@@ -60,15 +61,20 @@ def dense_decoder(
         hidden_units: widths of the hidden layers; none at all makes the decoder linear.
         activation: activation of the hidden layers.
         name: name of the model.
+        spread: how far from z = 0 the units of the first hidden layer bend at first, see `spread_over_codes`; None
+            takes Keras's first weights, with which all of them bend at 0.
 
     Returns:
         A keras.Model from (batch, latent_dim) to (batch, params_size).
 
     Raises:
-        ValueError: a size is not a positive integer.
+        ValueError: a size is not a positive integer, spread is not above 0, or there is no hidden layer to spread.
     """
     inputs = keras.Input((positive_int("latent_dim", latent_dim),), name="z")
-    h = _hidden(inputs, hidden_units, activation)
+    first = spread_over_codes(latent_dim, spread)
+    if first and not sizes("hidden_units", hidden_units):
+        raise ValueError(f"spread must be None where hidden_units is empty, for no unit bends; received {spread!r}.")
+    h = _hidden(inputs, hidden_units, activation, first)
     outputs = layers.Dense(positive_int("params_size", params_size), name="likelihood_params")(h)
     return keras.Model(inputs, outputs, name=name)
 
@@ -112,6 +118,7 @@ def conv_decoder(
     filters: Sizes = (32, 16),
     activation: Activation = "relu",
     name: str = "decoder",
+    spread: float | None = None,
 ) -> keras.Model:
     """Build a convolutional decoder; each transposed convolution doubles the height and the width.
 
@@ -122,13 +129,15 @@ def conv_decoder(
         filters: number of filters of each transposed convolution.
         activation: activation of the hidden layers.
         name: name of the model.
+        spread: how far from z = 0 the units of the first layer bend at first, see `spread_over_codes`; None takes
+            Keras's first weights, with which all of them bend at 0.
 
     Returns:
         A keras.Model from (batch, latent_dim) to (batch, params_size).
 
     Raises:
-        ValueError: data_shape is not that of an image, params_size is no multiple of its number of values, or a size
-            is not a positive integer.
+        ValueError: data_shape is not that of an image, params_size is no multiple of its number of values, a size is
+            not a positive integer, or spread is not above 0.
     """
     height, width, channels = _image_shape(data_shape)
     maps, rest = divmod(positive_int("params_size", params_size), height * width * channels)
@@ -141,7 +150,8 @@ def conv_decoder(
     scale = 2 ** len(counts)
     low_height, low_width = math.ceil(height / scale), math.ceil(width / scale)
     inputs = keras.Input((positive_int("latent_dim", latent_dim),), name="z")
-    h = layers.Dense(low_height * low_width * counts[0], activation=activation)(inputs)
+    first = spread_over_codes(latent_dim, spread)
+    h = layers.Dense(low_height * low_width * counts[0], activation=activation, **first)(inputs)
     h = layers.Reshape((low_height, low_width, counts[0]))(h)
     for count in counts:
         h = layers.Conv2DTranspose(count, 3, 2, padding="same", activation=activation)(h)
@@ -155,9 +165,36 @@ def conv_decoder(
     return keras.Model(inputs, outputs, name=name)
 
 
-def _hidden(h, hidden_units, activation):
+def spread_over_codes(latent_dim: int, spread: float | None = 1.0) -> dict[str, keras.Initializer]:
+    """Return what a Dense layer that reads z takes so that its units bend where the codes are.
+
+    A unit w . z + b of a ReLU network bends along the plane where it is 0. Keras starts biases at 0, and all these
+    planes go through z = 0. Here w . z for a code of the prior N(0, I) and b are both normal with standard deviation
+    `spread`, so that the planes lie all over the codes.
+
+    Args:
+        latent_dim: number of latent dimensions.
+        spread: standard deviation of w . z, and of b; None leaves the layer as it is.
+
+    Returns:
+        Keyword arguments of keras.layers.Dense.
+
+    Raises:
+        ValueError: spread is not above 0.
+    """
+    if spread is None:
+        return {}
+    spread = positive_float("spread", spread)
+    normal = keras.initializers.RandomNormal
+    # Two of them: one initialiser would give the bias the numbers that the kernel begins with.
+    return {"kernel_initializer": normal(0.0, spread / math.sqrt(latent_dim)), "bias_initializer": normal(0.0, spread)}
+
+
+def _hidden(h, hidden_units, activation, first=()):
+    """Stack dense layers on h; the first of them takes further keyword arguments."""
     for units in sizes("hidden_units", hidden_units):
-        h = layers.Dense(units, activation=activation)(h)
+        h = layers.Dense(units, activation=activation, **dict(first))(h)
+        first = ()
     return h
 
 

@@ -16,11 +16,14 @@ import ast
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-
-import nbformat
+from typing import TYPE_CHECKING
 
 from vaelib.files import replace_file
 from vaelib.mime import CLAIM_MIME, FIGURE_MIME
+from vaelib.tools.extras import naming_extras
+
+if TYPE_CHECKING:  # only the command needs it, to read and write
+    import nbformat
 
 TAG, ANSWER = "check", "answer"
 CHECKS = {"claim_close", "claim_equal", "claim_true", "claim_monte_carlo", "record_figure"}
@@ -28,17 +31,17 @@ ANSWERS = {"check_answer", "require_answer"}
 HIDDEN = {"source_hidden": True, "outputs_hidden": True}
 
 
-def is_folded(cell: nbformat.NotebookNode) -> bool:
+def is_folded(cell: "nbformat.NotebookNode") -> bool:
     """Return whether a cell's code is folded."""
     return TAG in cell.metadata.get("tags", []) or bool(cell.metadata.get("jupyter", {}).get("source_hidden"))
 
 
-def is_answer(cell: nbformat.NotebookNode) -> bool:
+def is_answer(cell: "nbformat.NotebookNode") -> bool:
     """Return whether a cell computes a worked answer."""
     return ANSWER in cell.metadata.get("tags", [])
 
 
-def find_checks(notebook: nbformat.NotebookNode) -> set[int]:
+def find_checks(notebook: "nbformat.NotebookNode") -> set[int]:
     """Return the places of the cells that only check."""
     code = [i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code" and cell.source.strip()]
     names = {i: _Names(notebook.cells[i].source) for i in code}
@@ -55,7 +58,7 @@ def find_checks(notebook: nbformat.NotebookNode) -> set[int]:
     return found
 
 
-def mark(notebook: nbformat.NotebookNode) -> bool:
+def mark(notebook: "nbformat.NotebookNode") -> bool:
     """Fold the cells that only check, and unfold those that no longer do; return whether anything changed."""
     checks, changed = find_checks(notebook), False
     for i, cell in enumerate(notebook.cells):
@@ -119,10 +122,11 @@ def _given_and_read(statement: ast.stmt) -> tuple[set[str], set[str]]:
     return given - own, read - own
 
 
-def _shows_checks_alone(outputs: Iterable[nbformat.NotebookNode]) -> bool:
+def _shows_checks_alone(outputs: Iterable["nbformat.NotebookNode"]) -> bool:
     return all({CLAIM_MIME, FIGURE_MIME} & set(output.get("data", {})) for output in outputs)
 
 
+@naming_extras("course")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -135,6 +139,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a notebook is out of date")
     parser.add_argument("notebooks", nargs="*", type=Path, default=sorted(Path("notebooks").glob("*.ipynb")))
     options = parser.parse_args(argv)
+    import nbformat
+
     outdated = False
     for path in options.notebooks:
         notebook = nbformat.read(path, as_version=4)

@@ -4,6 +4,7 @@ import contextlib
 import signal
 import threading
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import keras
 
@@ -54,7 +55,7 @@ def unbroken(model: keras.Model) -> Iterator[list[keras.callbacks.Callback]]:
     if keras.backend.backend() != "jax":
         yield []
         return
-    guard, before = HeldInterrupts(), [(variable, variable.value) for variable in model.variables]
+    guard = HeldInterrupts()
     try:
         yield [guard]
     finally:
@@ -63,7 +64,7 @@ def unbroken(model: keras.Model) -> Iterator[list[keras.callbacks.Callback]]:
         finally:
             model.jax_state_sync()
             # Keras takes the arrays away before it asks for the first batch: an error there would leave none.
-            for variable, value in before:
+            for variable, value in guard.before:
                 try:
                     variable.numpy()
                 except TypeError:  # it has none
@@ -76,11 +77,22 @@ class HeldInterrupts(keras.callbacks.Callback):
 
     A step hands the arrays to a program that overwrites them, and new ones come back. Between the two the model has
     none, and an interrupt there would leave it so. A second interrupt is not held back. It must be the last callback.
+
+    Attributes:
+        before: the variables of model and optimiser, each with its array before the first step.
     """
 
     def __init__(self):
         super().__init__()
+        self.before: list[tuple[keras.Variable, Any]] = []
         self._holding = contextlib.ExitStack()
+
+    def on_train_begin(self, logs=None):
+        model = self.model
+        self.before = [(variable, variable.value) for variable in [*model.variables, *model.optimizer.variables]]
+
+    def on_test_begin(self, logs=None):
+        self.on_train_begin()
 
     def release(self) -> None:
         """Hold back no longer, and let through what has come meanwhile."""

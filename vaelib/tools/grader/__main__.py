@@ -7,14 +7,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vaelib.tools.extras import naming_extras
 from vaelib.tools.grader import GraderError
 from vaelib.tools.grader.administration import GRADES, add_commands
-from vaelib.tools.grader.place import refuse_in_students_repository
+from vaelib.tools.grader.release.place import refuse_in_students_repository
 
 if TYPE_CHECKING:  # nbgrader: only where something is built or graded
-    from vaelib.tools.grader.submissions import Submission
+    from vaelib.tools.grader.students.submissions import Submission
 
 
+@naming_extras("course,classroom")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0, or 1 when nothing could be built or graded."""
     options = parser().parse_args(argv)
@@ -113,7 +115,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _release(options: argparse.Namespace) -> int:
-    from vaelib.tools.grader.release import assignment_names, build_release
+    from vaelib.tools.grader.release.course import assignment_names
+    from vaelib.tools.grader.release.student_versions import build_release
 
     names = assignment_names(options.course)
     build_release(options.course, options.output, names)
@@ -122,7 +125,7 @@ def _release(options: argparse.Namespace) -> int:
 
 
 def _repository(options: argparse.Namespace) -> int:
-    from vaelib.tools.grader.repository import write_repository
+    from vaelib.tools.grader.release.repository import write_repository
 
     written = write_repository(options.course, options.folder, options.address)
     print(
@@ -140,10 +143,10 @@ def _repository(options: argparse.Namespace) -> int:
 
 
 def _grade(options: argparse.Namespace) -> int:
-    from vaelib.tools.grader.autograding import Limits
     from vaelib.tools.grader.grading import grade
-    from vaelib.tools.grader.release import assignment_names
-    from vaelib.tools.grader.terms import read_term
+    from vaelib.tools.grader.release.course import assignment_names
+    from vaelib.tools.grader.running.job import Limits
+    from vaelib.tools.grader.students.terms import read_term
 
     limits = Limits(options.seconds, options.gigabytes * 1e9, options.jobs, not options.unprotected, options.scheduler)
     if options.term and read_term(options.term, assignment_names(options.course)).assumed:

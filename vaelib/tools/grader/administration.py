@@ -96,10 +96,10 @@ def _add_grades(parser: argparse.ArgumentParser) -> None:
 
 
 def _collect(options: argparse.Namespace) -> int:
-    from vaelib.tools.grader.collecting import collect
-    from vaelib.tools.grader.release import assignment_names
-    from vaelib.tools.grader.roster import read_roster
-    from vaelib.tools.grader.worksheet import read_worksheet
+    from vaelib.tools.grader.release.course import assignment_names
+    from vaelib.tools.grader.students.collecting import collect
+    from vaelib.tools.grader.students.roster import read_roster
+    from vaelib.tools.grader.students.worksheet import read_worksheet
 
     names = assignment_names(options.course)
     if options.assignment not in names:
@@ -120,7 +120,7 @@ def _collect(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from vaelib.tools.grader.exports import export
+    from vaelib.tools.grader.reporting.exports import export
 
     settings = {"zeros": options.zeros, "unmarked": options.unmarked}
     path, waiting = export(options.grades, options.platform, options.to, **settings)
@@ -131,9 +131,9 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _statistics(options: argparse.Namespace) -> int:
-    from vaelib.tools.grader.exports import gradebook_of
-    from vaelib.tools.grader.release import assignment_names, source_notebook
-    from vaelib.tools.grader.statistics import write_statistics
+    from vaelib.tools.grader.release.course import assignment_names, source_notebook
+    from vaelib.tools.grader.reporting.exports import gradebook_of
+    from vaelib.tools.grader.reporting.statistics import write_statistics
 
     sources = {name: source_notebook(options.course, name) for name in assignment_names(options.course)}
     write_statistics(options.grades, gradebook_of(options.grades), sources)
@@ -142,7 +142,7 @@ def _statistics(options: argparse.Namespace) -> int:
 
 
 def _similarity(options: argparse.Namespace) -> int:
-    from vaelib.tools.grader.similarity import write_similarity
+    from vaelib.tools.grader.reporting.similarity import write_similarity
 
     pairs = write_similarity(options.grades, options.threshold)
     for pair in pairs[:10]:
@@ -152,7 +152,7 @@ def _similarity(options: argparse.Namespace) -> int:
 
 
 def _exchange(options: argparse.Namespace) -> int:
-    from vaelib.tools.grader.exchange import write_exchange
+    from vaelib.tools.grader.release.exchange import write_exchange
 
     path = write_exchange(options.exchange, options.config, options.course_id)
     print(

@@ -9,21 +9,24 @@ from pathlib import Path
 import nbformat
 from nbgrader.apps import NbGraderAPI
 
-from vaelib.tools.grader import GraderError, scores
-from vaelib.tools.grader.autograding import MODEL, Job, Limits, autograde, last_words, prepare
-from vaelib.tools.grader.guide import write_guide
-from vaelib.tools.grader.lateness import enter_term, settle
-from vaelib.tools.grader.names import TABLE, Names
-from vaelib.tools.grader.release import assignment_names, build_release, source_notebook
-from vaelib.tools.grader.remarks import failed_tests, look_at, unusual
-from vaelib.tools.grader.reports import Journal, Report, Sources
-from vaelib.tools.grader.roster import FILE as ROSTER
-from vaelib.tools.grader.roster import Roster, read_roster
-from vaelib.tools.grader.submissions import Submission, find_submissions, printable
-from vaelib.tools.grader.terms import FILE as TERM
-from vaelib.tools.grader.terms import read_term, require_known
-from vaelib.tools.grader.wall import require_wall
-from vaelib.tools.grader.workplace import workplace
+from vaelib.tools.grader import GraderError
+from vaelib.tools.grader.release.course import assignment_names, source_notebook
+from vaelib.tools.grader.release.student_versions import build_release
+from vaelib.tools.grader.release.workplace import workplace
+from vaelib.tools.grader.reporting import scores
+from vaelib.tools.grader.reporting.guide import write_guide
+from vaelib.tools.grader.reporting.remarks import failed_tests, look_at, unusual
+from vaelib.tools.grader.reporting.reports import Journal, Report, Sources
+from vaelib.tools.grader.running.autograding import autograde, last_words
+from vaelib.tools.grader.running.job import MODEL, Job, Limits, prepare
+from vaelib.tools.grader.running.wall import require_wall
+from vaelib.tools.grader.students.lateness import enter_term, settle
+from vaelib.tools.grader.students.names import TABLE, Names
+from vaelib.tools.grader.students.roster import FILE as ROSTER
+from vaelib.tools.grader.students.roster import Roster, read_roster
+from vaelib.tools.grader.students.submissions import Submission, find_submissions, printable
+from vaelib.tools.grader.students.terms import FILE as TERM
+from vaelib.tools.grader.students.terms import read_term, require_known
 
 
 def grade(

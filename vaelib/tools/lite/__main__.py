@@ -6,10 +6,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from vaelib.tools.lite.build import build_lite
-from vaelib.tools.lite.pyodide import LiteError, fetch
+from vaelib.tools.extras import naming_extras
+
+with naming_extras("course"):
+    from vaelib.tools.lite.build import build_lite
+    from vaelib.tools.lite.pyodide import LiteError, fetch
 
 
+@naming_extras("course")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 

@@ -6,17 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vaelib.tools.runner.notebooks import CourseError, Notebook, choose, find_notebooks
+from vaelib.tools.extras import naming_extras
 from vaelib.tools.runner.options import parse_options
-from vaelib.tools.runner.parameters import (
-    absolute_paths,
-    assign_parameters,
-    check_kinds,
-    parse_grid,
-    parse_parameters,
-)
+
+with naming_extras("course"):
+    from vaelib.tools.runner.notebooks import CourseError, Notebook, choose, find_notebooks
+    from vaelib.tools.runner.parameters import (
+        absolute_paths,
+        assign_parameters,
+        check_kinds,
+        parse_grid,
+        parse_parameters,
+    )
 
 
+@naming_extras("course")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vaelib.tools.extras import naming_extras
+
 if TYPE_CHECKING:  # nbconvert and more: only where a site is built
     from vaelib.tools.site.sources import Source
 
-RUNS = Path("build/site-runs")
 
-
+@naming_extras("course,site")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -25,15 +26,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     from vaelib.tools.site.sources import find_sources
 
     try:
-        sources = find_sources(options.notebooks, (options.course, RUNS))
-        failed = _run([s for s in sources if s.executed is None and (s.needs_run or options.run == "all")], options.run)
-        sources = find_sources(options.notebooks, (options.course, RUNS))
+        sources = find_sources(options.notebooks, (options.course, options.runs))
+        failed = _run([s for s in sources if s.executed is None and (s.needs_run or options.run == "all")], options)
+        sources = find_sources(options.notebooks, (options.course, options.runs))
         pages = build_site(sources, options.output, images=options.notebooks.parent / "images", lite=options.lite)
     except CourseError as error:
         print(error, file=sys.stderr)
         return 2
-    except OSError as error:
-        print(f"The pages cannot be written to {options.output}: {error.strerror or error}.", file=sys.stderr)
+    except OSError as error:  # a full disk, a folder that nobody may write to
+        where = f"{error.filename}: " if error.filename else ""
+        print(
+            f"The pages cannot be written. {where}{error.strerror or error}. Make room, or name folders that can be "
+            'written: `--output DIR` for the pages and `--runs DIR` for the runs, `make site ARGS="--output DIR --runs '
+            'DIR"` with make.',
+            file=sys.stderr,
+        )
         return 1
     for source in sources:
         print(f"{source.notebook.name}   from {source.executed or source.notebook.path}")
@@ -72,22 +79,26 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--run", choices=("needed", "all", "none"), default="needed",
-        help=f"which notebooks without a fitting copy to run first, into {RUNS}: those whose page needs one, for its "
+        help="which notebooks without a fitting copy to run first: those whose page needs one, for its "
         "explorers or for any outputs at all (needed, the default), all of them, or none: explorers then stand still",
+    )  # fmt: skip
+    parser.add_argument(
+        "--runs", type=Path, default=Path("build/site-runs"), metavar="DIR",
+        help="where the copies that they leave are kept; default: %(default)s",
     )  # fmt: skip
     return parser
 
 
-def _run(sources: Sequence["Source"], wanted: str) -> bool:
+def _run(sources: Sequence["Source"], options: argparse.Namespace) -> bool:
     """Run what is to be run; say so, for it takes minutes. Return whether one failed."""
-    if wanted == "none" or not sources:
+    if options.run == "none" or not sources:
         return False
     from vaelib.tools.runner.execution import execute  # papermill: only where something runs
 
     failed = False
     for source in sources:
         print(f"running {source.notebook.name} ...", flush=True)
-        result = execute(source.notebook, {}, RUNS / source.notebook.path.name, timeout=1800)
+        result = execute(source.notebook, {}, options.runs / source.notebook.path.name, timeout=1800)
         if not result["passed"]:
             failed = True
             print(f"{source.notebook.name} {result['status']}: {result['error']['message']}", file=sys.stderr)

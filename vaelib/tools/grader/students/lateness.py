@@ -15,7 +15,7 @@ from nbgrader.utils import parse_utc
 from traitlets import Enum, Float
 from traitlets.config import Config
 
-from vaelib.tools.grader.terms import Policy, Term
+from vaelib.tools.grader.students.terms import Policy, Term
 
 FILE = "timestamp.txt"  # nbgrader's own, beside a submission: when it came, in UTC unless it says otherwise
 

@@ -9,8 +9,8 @@ from dateutil import parser
 from nbgrader.utils import parse_utc
 
 from vaelib.tools.grader import GraderError
-from vaelib.tools.grader.names import composed
-from vaelib.tools.grader.roster import read_table
+from vaelib.tools.grader.students.names import composed
+from vaelib.tools.grader.students.roster import read_table
 
 
 class Worksheet(NamedTuple):

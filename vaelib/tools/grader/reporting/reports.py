@@ -10,8 +10,8 @@ from pathlib import Path
 
 import nbformat
 
-from vaelib.tools.grader import scores
-from vaelib.tools.grader.submissions import Submission
+from vaelib.tools.grader.reporting import scores
+from vaelib.tools.grader.students.submissions import Submission
 from vaelib.tools.results import write_csv
 
 Sources = Mapping[str, nbformat.NotebookNode]  # name of an assignment to its source notebook

@@ -1,6 +1,6 @@
 """Submissions on a Dask cluster: each goes to a worker as a packed course directory and comes back as one.
 
-`python -m vaelib.tools.grader.cluster FOLDER PARENT` is the process of one submission on a worker.
+`python -m vaelib.tools.grader.running.cluster FOLDER PARENT` is the process of one submission on a worker.
 """
 
 import functools
@@ -18,9 +18,9 @@ from typing import Any
 
 from vaelib.tools.cluster import ClusterError, ended_there, run_on_workers
 from vaelib.tools.grader import GraderError
-from vaelib.tools.grader.autograding import Job, Limits, Questions, autograde_here
-from vaelib.tools.grader.submissions import Submission
-from vaelib.tools.grader.wall import is_available
+from vaelib.tools.grader.running.job import Job, Limits, Questions, autograde_here
+from vaelib.tools.grader.running.wall import is_available
+from vaelib.tools.grader.students.submissions import Submission
 from vaelib.tools.processes import interrupt_when_orphaned
 
 TASK = "task.json"
@@ -70,7 +70,7 @@ def _there(
         _unpack(content, folder)
         task = {"student": student, "assignment": assignment, "questions": questions, "protected": limits.protected}
         (folder / TASK).write_text(json.dumps({**task, "num_bytes": limits.num_bytes}), "utf-8")
-        command = [sys.executable, "-m", "vaelib.tools.grader.cluster", name, str(os.getpid())]
+        command = [sys.executable, "-m", "vaelib.tools.grader.running.cluster", name, str(os.getpid())]
 
         def start() -> subprocess.Popen:
             with open(folder / "log.txt", "wb") as log:

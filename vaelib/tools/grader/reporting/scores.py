@@ -11,7 +11,7 @@ from nbgrader.api import Gradebook
 from nbgrader.utils import is_grade
 from sqlalchemy.exc import SAWarning
 
-from vaelib.tools.grader.roster import Person
+from vaelib.tools.grader.students.roster import Person
 
 # nbgrader's own way to enter a submission makes SQLAlchemy warn, to no effect.
 warnings.filterwarnings("ignore", category=SAWarning, module="nbgrader")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import nbformat
 
-from vaelib.tools.grader.lateness import FILE as TIMESTAMP
-from vaelib.tools.grader.lateness import read_timestamp
-from vaelib.tools.grader.names import Names
-from vaelib.tools.grader.roster import Person, Roster
+from vaelib.tools.grader.students.lateness import FILE as TIMESTAMP
+from vaelib.tools.grader.students.lateness import read_timestamp
+from vaelib.tools.grader.students.names import Names
+from vaelib.tools.grader.students.roster import Person, Roster
 
 LARGEST = 50 * 10**6  # bytes of a notebook
 COMPANIONS = (TIMESTAMP, "submission_secret.txt")  # that nbgrader itself puts beside a submission

@@ -3,18 +3,16 @@
 import os
 import re
 import shutil
-import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import nbformat
 from nbgrader.apps import NbGraderAPI
-from traitlets.config.loader import Config, PyFileConfigLoader
 
 from vaelib.tools.grader import GraderError
+from vaelib.tools.grader.release.course import CONFIG, open_course, source_notebook
 
-CONFIG = "nbgrader_config.py"
 _REGIONS = {"BEGIN SOLUTION": "END SOLUTION", "BEGIN HIDDEN TESTS": "END HIDDEN TESTS"}
 
 
@@ -30,40 +28,6 @@ class Secret(NamedTuple):
     name: str
     lines: frozenset[str]
     is_code: bool
-
-
-def assignment_names(course: str | os.PathLike) -> list[str]:
-    """Return the names of the assignments in a course directory, sorted.
-
-    Raises:
-        GraderError: there is none.
-    """
-    names = sorted(path.stem for path in Path(course, "source").glob("*/*.ipynb") if path.stem == path.parent.name)
-    if not names:
-        raise GraderError(f"No assignment in {course}: expected source/NAME/NAME.ipynb there.")
-    return names
-
-
-def source_notebook(course: str | os.PathLike, name: str) -> nbformat.NotebookNode:
-    """Read the source of an assignment, solutions and hidden tests included."""
-    return nbformat.read(Path(course, "source", name, f"{name}.ipynb"), as_version=4)
-
-
-def open_course(root: str | os.PathLike, options: dict[str, dict[str, Any]] | None = None) -> NbGraderAPI:
-    """Return nbgrader's own API for a course directory, with the configuration that lies in it.
-
-    Args:
-        root: the course directory.
-        options: settings beside those, by class and name.
-    """
-    config = PyFileConfigLoader(CONFIG, path=str(root)).load_config()
-    config.merge(Config(options or {}))
-    config.CourseDirectory.root = str(Path(root).resolve())
-    # nbgrader calls `alembic` by its bare name: find the one of this environment, though nobody activated it.
-    beside = str(Path(sys.executable).parent)
-    if beside not in os.environ["PATH"].split(os.pathsep):
-        os.environ["PATH"] = beside + os.pathsep + os.environ["PATH"]
-    return NbGraderAPI(config=config)
 
 
 def build_release(course: str | os.PathLike, root: str | os.PathLike, names: Iterable[str]) -> NbGraderAPI:

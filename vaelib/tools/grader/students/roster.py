@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vaelib.tools.grader import GraderError
-from vaelib.tools.grader.names import composed
+from vaelib.tools.grader.students.names import composed
 
 FILE = "roster.csv"  # in the folder of the grades: the last one that was given
 

@@ -10,8 +10,8 @@ import nbformat
 import numpy as np
 from matplotlib.figure import Figure
 
-from vaelib.tools.grader.reports import Sources
-from vaelib.tools.grader.scores import read_scores
+from vaelib.tools.grader.reporting.reports import Sources
+from vaelib.tools.grader.reporting.scores import read_scores
 from vaelib.tools.results import write_csv
 
 COLUMNS = [

@@ -1,6 +1,6 @@
 """Grades as Canvas and Moodle import them: export plugins of nbgrader.
 
-nbgrader export --exporter=vaelib.tools.grader.exports.CanvasExport --to canvas.csv
+nbgrader export --exporter=vaelib.tools.grader.reporting.exports.CanvasExport --to canvas.csv
 """
 
 from pathlib import Path

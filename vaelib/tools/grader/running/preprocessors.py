@@ -13,9 +13,9 @@ from nbgrader.utils import is_grade
 from traitlets import Bool, Int
 from traitlets import Dict as TraitDict
 
-from vaelib.tools.grader.outside import Reply, as_outputs, reply_of, run_outside
-from vaelib.tools.grader.shield import Ran, canary, judge, new_token, scored, shielded
-from vaelib.tools.grader.wall import WalledKernel, require_wall
+from vaelib.tools.grader.running.outside import Reply, as_outputs, reply_of, run_outside
+from vaelib.tools.grader.running.shield import Ran, canary, judge, new_token, scored, shielded
+from vaelib.tools.grader.running.wall import WalledKernel, require_wall
 from vaelib.tools.kernels import KERNEL_START, KernelProcess, WatchedKernel, watched_kernel
 
 LONGEST_MESSAGE = 500  # characters of an error on a feedback page

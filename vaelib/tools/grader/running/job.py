@@ -1,25 +1,22 @@
 """One submission through nbgrader, in a process and a course directory of its own: nothing else can be hurt."""
 
-import contextlib
 import json
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import nbformat
 
 from vaelib.teaching.answers import seed_of
-from vaelib.tools.grader import preprocessors  # noqa: F401 (imported once, before the processes)
-from vaelib.tools.grader.mending import mend
-from vaelib.tools.grader.outside import import_for, outside_tests
-from vaelib.tools.grader.release import CONFIG, open_course
-from vaelib.tools.grader.shield import answers_of
-from vaelib.tools.grader.submissions import Submission
-from vaelib.tools.jobs import Forked, run_jobs
+from vaelib.tools.grader.release.course import CONFIG, open_course
+from vaelib.tools.grader.running import preprocessors  # noqa: F401 (imported once, before the processes)
+from vaelib.tools.grader.running.mending import mend
+from vaelib.tools.grader.running.outside import import_for, outside_tests
+from vaelib.tools.grader.running.shield import answers_of
+from vaelib.tools.grader.students.submissions import Submission
 from vaelib.tools.processes import interrupt_when_orphaned, limit_files, limit_memory
 
 MODEL = "model_solution"  # stands where a student's name stands
@@ -91,61 +88,6 @@ def prepare(submission: Submission, root: Path, work: Path) -> Job:
     return Job(submission, folder, Questions(answers_of(cells), outside))
 
 
-def autograde(jobs: Iterable[Job], limits: Limits) -> Iterator[tuple[Job, str]]:
-    """Run nbgrader on every job.
-
-    Yields:
-        (job, reason) as they end; the reason is "" where nbgrader came through, else "out of time", "out of memory" or
-        "crashed", often with a colon and nbgrader's own words behind it.
-    """
-
-    with contextlib.closing(_ended(jobs, limits)) as ended:
-        for job, reason in ended:
-            yield job, _reason(job, reason)
-
-
-def _ended(jobs: Iterable[Job], limits: Limits) -> Generator[tuple[Job, str], None, None]:
-    if limits.scheduler:
-        from vaelib.tools.grader.cluster import autograde_on_cluster
-
-        yield from autograde_on_cluster(jobs, limits)
-        return
-
-    def start(job: Job) -> Forked:
-        return Forked(lambda job: autograde_here(job, limits), job)
-
-    running = run_jobs(
-        start, jobs, num_workers=limits.num_workers, seconds=limits.seconds, num_bytes=limits.num_bytes
-    )  # fmt: skip
-    with contextlib.closing(running):
-        for job, reason, _ in running:
-            yield job, reason
-
-
-def last_words(result: dict[str, Any]) -> str:
-    """Return the line of nbgrader's log that names the error.
-
-    Args:
-        result: what nbgrader's API returned.
-    """
-    lines = [line for line in result.get("log", "").splitlines() if "Error: " in line or "died" in line]
-    return _last_line("\n".join(lines) or result.get("error", ""))
-
-
-def _reason(job: Job, reason: str) -> str:
-    outcome = job.folder / "outcome.json"
-    if reason == "crashed" or not (reason or outcome.exists()):
-        return f"crashed: {_last_line((job.folder / 'log.txt').read_text(errors='replace'))}"
-    if reason:
-        return reason
-    result = json.loads(outcome.read_text())
-    if result["success"]:
-        return ""
-    words = last_words(result)
-    # A cell that cannot even be interrupted ends the notebook.
-    return f"{'out of time' if 'CellTimeoutError' in words else 'crashed'}: {words}"
-
-
 def autograde_here(job: Job, limits: Limits) -> None:
     """Run nbgrader on one submission; in a process of its own, which is changed for good.
 
@@ -166,7 +108,3 @@ def autograde_here(job: Job, limits: Limits) -> None:
     result = open_course(job.folder, options).autograde(assignment, student)
     result["success"] = result["success"] and job.autograded.exists()
     (job.folder / "outcome.json").write_text(json.dumps(result))
-
-
-def _last_line(text: str) -> str:
-    return ([line for line in text.splitlines() if line.strip()] or ["no reason given"])[-1].strip()[:300]

@@ -5,7 +5,7 @@ import copy
 import nbformat
 from nbgrader.utils import is_solution
 
-from vaelib.tools.grader.submissions import NEW_CELLS, Submission, grader_cells
+from vaelib.tools.grader.students.submissions import NEW_CELLS, Submission, grader_cells
 
 
 def mend(submission: Submission, released: nbformat.NotebookNode) -> None:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import nbformat
 import numpy as np
 
-from vaelib.tools.grader.shield import new_token, questions_of, run_here
+from vaelib.tools.grader.running.shield import new_token, questions_of, run_here
 
 LONGEST_RESULT = 20 * 10**6  # characters
 LONGEST_PRINT = 10_000  # of what an answer prints while it is tested

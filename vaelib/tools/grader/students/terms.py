@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vaelib.tools.grader import GraderError
-from vaelib.tools.grader.names import composed
+from vaelib.tools.grader.students.names import composed
 
 FILE = "term.toml"  # in the folder of the grades: the last one that was given
 _SECONDS = {"minute": 60, "hour": 3600, "day": 86400, "week": 604800}

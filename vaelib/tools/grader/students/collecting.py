@@ -18,10 +18,10 @@ from traitlets import Instance, Unicode
 from traitlets.config import Config
 
 from vaelib.tools.grader import GraderError
-from vaelib.tools.grader.archives import BYTES, ENTRIES, SafeExtractor, is_hidden, unfit
-from vaelib.tools.grader.names import composed
-from vaelib.tools.grader.roster import Roster
-from vaelib.tools.grader.worksheet import Worksheet
+from vaelib.tools.grader.students.archives import BYTES, ENTRIES, SafeExtractor, is_hidden, unfit
+from vaelib.tools.grader.students.names import composed
+from vaelib.tools.grader.students.roster import Roster
+from vaelib.tools.grader.students.worksheet import Worksheet
 
 ARCHIVES = (".zip", ".gz")
 

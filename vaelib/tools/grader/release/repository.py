@@ -15,9 +15,10 @@ import nbformat
 
 from vaelib.tools import links
 from vaelib.tools.grader import GraderError
-from vaelib.tools.grader.place import SECRET, check_place, install
-from vaelib.tools.grader.release import CONFIG, assignment_names, build_release, secrets, source_notebook
-from vaelib.tools.grader.workplace import workplace
+from vaelib.tools.grader.release.course import CONFIG, assignment_names, source_notebook
+from vaelib.tools.grader.release.place import SECRET, check_place, install
+from vaelib.tools.grader.release.student_versions import build_release, secrets
+from vaelib.tools.grader.release.workplace import workplace
 
 # Of assignments/ students get these files, the notebooks and a page of their own: a teacher may keep anything there.
 _KEPT = {".ruff.toml", CONFIG}
