@@ -322,6 +322,7 @@ def test_notebooks_that_train_run_alone_and_last(tmp_path, write_notebook):
     assert ended[2:] == [("01_trains", True), ("02_trains", True)]
 
 
+@pytest.mark.slow  # test_an_interrupted_run_reports_what_ran is quick
 def test_an_interrupt_ends_all_that_run_side_by_side(tmp_path, write_notebook, interrupt, wait_until_gone):
     note = "import os, pathlib, time\npathlib.Path('{0}.part').write_text(str(os.getpid()))\n"
     note += "os.rename('{0}.part', '{0}')\ntime.sleep({1})"
