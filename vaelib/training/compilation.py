@@ -30,8 +30,8 @@ def joined(yes: bool = True) -> Iterator[None]:
 
 
 def joins_operations() -> bool:
-    """Whether what is traced here goes to a compiler that joins operations to one loop."""
-    return _joins.get()
+    """Whether what is traced here goes to a compiler that joins operations to one loop, as all of JAX does."""
+    return _joins.get() or keras.backend.backend() == "jax"
 
 
 def compiled(function: Callable) -> Callable:

@@ -5,7 +5,6 @@ from typing import NamedTuple
 import jax
 import keras
 
-from vaelib.training.compilation import joined
 from vaelib.training.data import unpack
 from vaelib.training.optimizers import optimizer_of
 
@@ -25,11 +24,6 @@ def train_step(model, state, batch):
     All gradients of the common move come from one forward pass, and are taken before any variable moves.
     """
     state, batch, players = State(*state), unpack(batch), model.players()
-    with joined(not model.run_eagerly):
-        return _train_step(model, state, batch, players)
-
-
-def _train_step(model, state, batch, players):
     for name, player in players.items():
         for _ in range(player.steps - 1):
             _, state = _move(model, {name: player}, state, batch, track=False)
@@ -42,7 +36,7 @@ def test_step(model, state, batch):
     """Add a batch to the running means; return them and the state."""
     trainable, non_trainable, metrics = state
     batch = unpack(batch)
-    with joined(not model.run_eagerly), _values(model, State(trainable, non_trainable, [], metrics)) as scope:
+    with _values(model, State(trainable, non_trainable, [], metrics)) as scope:
         loss = model.batch_losses(*batch, training=False, track=True)["loss"]
     non_trainable = _current(scope, model.non_trainable_variables)
     logs, metrics = _track(model, _current(scope, model.metrics_variables), loss, batch)
