@@ -34,6 +34,15 @@ def joins_operations() -> bool:
     return _joins.get() or keras.backend.backend() == "jax"
 
 
+def in_a_graph() -> bool:
+    """Whether what is called here becomes part of a TensorFlow graph, which sees more than one operation at a time."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return not tf.executing_eagerly()
+
+
 def compiled(function: Callable) -> Callable:
     """Compile a function of a model and of tensors; once for each model, at its first call.
 
