@@ -15,7 +15,7 @@ from vaelib.training.compilation import compiled
 if TYPE_CHECKING:
     from vaelib.model.vae import VAE
 
-# Rows that the decoder gives at once: what a core's own memory holds is read many times as fast as the rest.
+# Rows that the decoder gives at once; bounds the memory. Twice as many gain 3 %, see benchmarks/README.md.
 ROWS_AT_ONCE = 500
 # Rows that one program decodes, some at once: while one core multiplies the next rows, the other is done with the last.
 ROWS_A_CALL = 25_000
